@@ -1,0 +1,1 @@
+"""Whom do we believe?  Keys, signatures and sealing; no sockets."""

@@ -1,0 +1,183 @@
+"""
+How are signatures made without stopping the world?  (SOCP 7)
+
+One RSA-4096 signature is 5 ms of a core.  They are made on threads of their own, one
+per core: cryptography lets go of the GIL meanwhile.  A payload that goes to many, or
+goes out again, is signed once.
+"""
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from socp_twisted.trust.keys import PrivateKey
+from socp_twisted.trust.signatures import sign
+
+Done = Callable[[str], None]
+
+CACHED = 4096
+"""Signatures kept, about 1 kB each: presence and lists go out again and again."""
+
+
+class Signer(Protocol):
+    """Makes the transport signatures of one key."""
+
+    def sign(self, data: bytes, done: Done, lane: int = 0) -> None:
+        """
+        Call ``done`` with the signature of ``data``, now or later; empty if it failed.
+
+        Lanes take turns, so that what many frames wait for in one delays no other.
+        """
+
+    @property
+    def waiting(self) -> int:
+        """How many signatures are still to be made."""
+
+    def start(self) -> None:
+        """Get ready."""
+
+    def stop(self) -> None:
+        """Make no more signatures; what still waits is dropped."""
+
+
+class _Cache:
+    """The signatures of late, by what they cover; the oldest goes first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+
+    def get(self, data: bytes) -> str | None:
+        sig = self._known.get(data)
+        if sig is not None:
+            self._known.move_to_end(data)
+        return sig
+
+    def keep(self, data: bytes, sig: str) -> None:
+        if len(data) > 4096:
+            return  # a welcome or a list: large, and rarely the same twice
+        self._known[data] = sig
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+
+
+class InlineSigner:
+    """Signs at once, in the caller's thread: for tests and tools."""
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._key = key
+        self._cache = _Cache(CACHED)
+        self.made = 0
+
+    @property
+    def waiting(self) -> int:
+        """Nothing ever waits here."""
+        return 0
+
+    def sign(self, data: bytes, done: Done, lane: int = 0) -> None:
+        """Call ``done`` before returning."""
+        sig = self._cache.get(data)
+        if sig is None:
+            sig = sign(self._key, data)
+            self.made += 1
+            self._cache.keep(data, sig)
+        done(sig)
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
+class ThreadedSigner:
+    """Signs on as many threads as there are cores."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        key: PrivateKey,
+        threads: int | None = None,
+    ) -> None:
+        """Use ``threads`` threads; ``None`` is one for each core."""
+        self._reactor = reactor
+        self._key = key
+        count = threads or os.cpu_count() or 1
+        self._pool = ThreadPool(count, count, "signer")
+        # Two for each thread: none waits for the reactor to hand it the next.
+        self._slots = 2 * count
+        self._under_way: dict[bytes, list[Done]] = {}
+        self._lanes: OrderedDict[int, deque[bytes]] = OrderedDict()
+        self._cache = _Cache(CACHED)
+        self.made = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many signatures are still to be made."""
+        return len(self._under_way)
+
+    def sign(self, data: bytes, done: Done, lane: int = 0) -> None:
+        """Call ``done`` from the reactor; the same data under way is signed once."""
+        sig = self._cache.get(data)
+        if sig is not None:
+            done(sig)
+        elif data in self._under_way:
+            self._under_way[data].append(done)
+        else:
+            self._under_way[data] = [done]
+            self._lanes.setdefault(lane, deque()).append(data)
+            self._next()
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._pool.start()
+
+    def stop(self) -> None:
+        """Stop the threads, after the signatures that they are at."""
+        self._lanes.clear()
+        self._under_way.clear()
+        if self._pool.started:
+            self._pool.stop()
+
+    def _next(self) -> None:
+        while self._lanes and self._slots:
+            self._slots -= 1
+            lane, queue = next(iter(self._lanes.items()))
+            data = queue.popleft()
+            if queue:
+                self._lanes.move_to_end(lane)  # its turn is over
+            else:
+                del self._lanes[lane]
+            self._pool.callInThreadWithCallback(
+                partial(self._from_thread, data), sign, self._key, data
+            )
+
+    def _from_thread(self, data: bytes, success: bool, result: str | Failure) -> None:
+        self._reactor.callFromThread(self._finished, data, success, result)
+
+    def _finished(self, data: bytes, success: bool, result: str | Failure) -> None:
+        self._slots += 1
+        waiting = self._under_way.pop(data, [])
+        sig = ""  # nothing that waits behind it must wait for ever
+        if success and isinstance(result, str):
+            sig = result
+            self.made += 1
+            self._cache.keep(data, sig)
+        elif isinstance(result, Failure):
+            self._log.failure("could not sign", failure=result)
+        for done in waiting:
+            try:
+                done(sig)
+            except Exception:
+                # Whoever it was for has left: the others still want theirs.
+                self._log.failure("bug while sending what was signed")
+        self._next()

@@ -1,0 +1,24 @@
+"""Key files and pins for tests: the vectors' keys, so that none has to be made."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+VECTORS: Final = Path(__file__).parent / "vectors"
+PINS: Final[dict[str, str]] = json.loads((VECTORS / "keys.json").read_text("utf-8"))[
+    "public_keys"
+]
+BAD_PINS: Final = json.loads((VECTORS / "keys.json").read_text("utf-8"))[
+    "bad_public_keys"
+]
+
+
+def write_key_file(path: Path, name: str) -> Path:
+    """Write the key file of one of the vectors' servers, as the original writes it."""
+    stored = {
+        "private_pem": (VECTORS / f"{name}.pem").read_text("ascii"),
+        "pub_spki_b64u": PINS[name],
+    }
+    path.write_text(json.dumps(stored), "utf-8")
+    path.chmod(0o600)
+    return path

@@ -1,0 +1,238 @@
+"""How are signatures made without stopping the world?"""
+
+import threading
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from socp_twisted.trust.signatures import check
+from socp_twisted.trust.signer import CACHED, InlineSigner, ThreadedSigner
+from tests.keyring import key_of
+
+
+class ThreadReactor(MemoryReactorClock):
+    """A reactor whose calls from threads wait until the test runs them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn = threading.Condition()
+        self._calls: list[tuple[object, ...]] = []
+        self.threads: set[str] = set()
+
+    def callFromThread(self, *call: object) -> None:
+        """Keep a call."""
+        with self._turn:
+            self.threads.add(threading.current_thread().name)
+            self._calls.append(call)
+            self._turn.notify()
+
+    def turn(self) -> None:
+        """Run one call from a thread, once there is one."""
+        with self._turn:
+            if not self._turn.wait_for(lambda: self._calls, timeout=20):
+                raise AssertionError("no thread has called")
+            function, *args = self._calls.pop(0)
+        function(*args)  # type: ignore[operator]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no thread has called."""
+        return not self._calls
+
+
+class InlineTests(SynchronousTestCase):
+    """The inline signer signs before it returns, each thing once."""
+
+    def test_signs(self) -> None:
+        """The signature is given before ``sign`` returns, and verifies."""
+        given: list[str] = []
+        InlineSigner(key_of("srv-a")).sign(b"data", given.append)
+        check(key_of("srv-a").public, b"data", given[0])
+
+    def test_once(self) -> None:
+        """The same data is signed once, other data again."""
+        signer = InlineSigner(key_of("srv-a"))
+        given: list[str] = []
+        for data in (b"one", b"two", b"one", b"one"):
+            signer.sign(data, given.append)
+        self.assertEqual((signer.made, signer.waiting), (2, 0))
+        self.assertEqual(given[0], given[3])
+        self.assertNotEqual(given[0], given[1])
+
+
+class ThreadedTests(SynchronousTestCase):
+    """The threaded signer gives each its signature, from the reactor's thread."""
+
+    threads = 2
+
+    def setUp(self) -> None:
+        """Start two threads."""
+        self.reactor = ThreadReactor()
+        self.signer = ThreadedSigner(self.reactor, key_of("srv-a"), self.threads)  # type: ignore[arg-type]
+        self.signer.start()
+        self.addCleanup(self.signer.stop)
+        self.given: list[tuple[str, str]] = []
+
+    def sign(self, data: str) -> None:
+        """Ask for a signature, and note what was signed and by which thread."""
+        mine = threading.get_ident()
+
+        def done(sig: str) -> None:
+            self.assertEqual(threading.get_ident(), mine)
+            self.given.append((data, sig))
+
+        self.signer.sign(data.encode("ascii"), done)
+
+    def finish(self) -> None:
+        """Run the reactor until nothing is waited for."""
+        while self.signer.waiting:
+            self.reactor.turn()
+
+    def test_signs(self) -> None:
+        """Later, not before ``sign`` returns; on a thread, not here; and rightly."""
+        self.sign("one")
+        self.assertEqual((self.given, self.signer.waiting), ([], 1))
+        self.finish()
+        [(_, sig)] = self.given
+        check(key_of("srv-a").public, b"one", sig)
+        self.assertNotIn(threading.current_thread().name, self.reactor.threads)
+
+    def test_many(self) -> None:
+        """More than the threads can take at a time: each is signed, rightly, once."""
+        names = [f"payload {n}" for n in range(12)]
+        for name in names:
+            self.sign(name)
+        self.assertEqual(self.signer.waiting, 12)
+        self.finish()
+        self.assertEqual(sorted(name for name, _ in self.given), sorted(names))
+        for name, sig in self.given:
+            check(key_of("srv-a").public, name.encode("ascii"), sig)
+
+    def test_coalesced(self) -> None:
+        """The same data under way is signed once, and given to all, in order."""
+        order: list[int] = []
+        for n in range(5):
+            self.signer.sign(b"same", lambda sig, n=n: order.append(n))  # type: ignore[misc]
+        self.assertEqual(self.signer.waiting, 1)
+        self.finish()
+        self.assertEqual((order, self.signer.made), ([0, 1, 2, 3, 4], 1))
+
+    def test_cached(self) -> None:
+        """What was signed before is given at once, without a thread."""
+        self.sign("one")
+        self.finish()
+        self.sign("one")
+        self.assertEqual([name for name, _ in self.given], ["one", "one"])
+        self.assertEqual((self.signer.made, self.signer.waiting), (1, 0))
+        self.assertTrue(self.reactor.idle)
+
+    def test_large_are_not_kept(self) -> None:
+        """Large payloads are rarely the same twice, and are not kept."""
+        for _ in range(2):
+            self.sign("x" * 5000)
+            self.finish()
+        self.assertEqual(self.signer.made, 2)
+
+    def test_isolated(self) -> None:
+        """One whose recipient has left costs the others nothing; the log has it."""
+
+        def gone(sig: str) -> None:
+            raise RuntimeError("left")
+
+        self.signer.sign(b"same", gone)
+        self.signer.sign(b"same", lambda sig: self.given.append(("same", sig)))
+        self.sign("next")
+        self.finish()
+        self.assertEqual(sorted(name for name, _ in self.given), ["next", "same"])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_stop(self) -> None:
+        """Stopped, it drops what waits, gives nothing more, and ends its threads."""
+        before = threading.active_count()
+        for n in range(10):
+            self.sign(f"payload {n}")
+        self.signer.stop()
+        self.assertEqual(self.signer.waiting, 0)
+        while not self.reactor.idle:
+            self.reactor.turn()
+        self.assertEqual(self.given, [])
+        self.assertTrue(threading.active_count() <= before - self.threads)
+
+    def test_stop_twice(self) -> None:
+        """Stopping again, or asking afterwards, harms nobody."""
+        self.signer.stop()
+        self.signer.stop()
+        self.sign("late")
+        self.assertEqual(self.given, [])
+
+
+class LaneTests(SynchronousTestCase):
+    """Lanes take turns: a long queue in one delays no other."""
+
+    def setUp(self) -> None:
+        """Start one thread, which has two things to do at a time."""
+        self.reactor = ThreadReactor()
+        self.signer = ThreadedSigner(self.reactor, key_of("srv-a"), 1)  # type: ignore[arg-type]
+        self.signer.start()
+        self.addCleanup(self.signer.stop)
+        self.order: list[str] = []
+
+    def sign(self, name: str, lane: int) -> None:
+        """Ask for a signature, and note when it is there."""
+        data = name.encode("ascii")
+        self.signer.sign(data, lambda _: self.order.append(name), lane)
+
+    def finish(self) -> None:
+        """Run the reactor until nothing is waited for."""
+        while self.signer.waiting:
+            self.reactor.turn()
+
+    def test_turns(self) -> None:
+        """Who comes late with little is served among the first."""
+        for number in range(8):
+            self.sign(f"many {number}", 1)
+        self.sign("few", 2)
+        self.sign("other", 3)
+        self.finish()
+        self.assertEqual(
+            self.order[:6],
+            ["many 0", "many 1", "many 2", "few", "other", "many 3"],
+        )
+
+    def test_in_order(self) -> None:
+        """Within a lane the first is served first."""
+        for number in range(4):
+            for lane in (1, 2):
+                self.sign(f"{lane}-{number}", lane)
+        self.finish()
+        for lane in (1, 2):
+            mine = [name for name in self.order if name.startswith(f"{lane}-")]
+            self.assertEqual(mine, [f"{lane}-{number}" for number in range(4)])
+
+    def test_shared(self) -> None:
+        """What two lanes wait for is signed once, and both get it."""
+        self.sign("busy", 1)
+        self.sign("busier", 1)
+        self.sign("same", 1)
+        self.sign("same", 2)
+        self.finish()
+        self.assertEqual(self.order[2:], ["same", "same"])
+        self.assertEqual(self.signer.made, 3)
+
+
+class CacheTests(SynchronousTestCase):
+    """The cache keeps the latest, and no more than it may."""
+
+    def test_bounded(self) -> None:
+        """The oldest goes first; using one keeps it."""
+        from socp_twisted.trust.signer import _Cache
+
+        cache = _Cache(3)
+        for n in range(3):
+            cache.keep(b"%d" % n, f"sig {n}")
+        cache.get(b"0")
+        cache.keep(b"3", "sig 3")
+        self.assertIsNone(cache.get(b"1"))
+        self.assertEqual(cache.get(b"0"), "sig 0")
+        self.assertEqual(cache.get(b"3"), "sig 3")
+        self.assertTrue(CACHED <= 10_000)
