@@ -1,0 +1,316 @@
+"""
+How does a node remember, without ever waiting for a disk?  (SOCP 15)
+
+One connection on one thread: what is asked is done in turn, off the reactor.  With four
+threads fifty read-modify-writes made thirteen, silently.
+"""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import Logger
+
+from socp_twisted.errors import ConfigurationError
+from socp_twisted.store import mail, queries
+from socp_twisted.store.interface import (
+    Acquaintance,
+    Channel,
+    Member,
+    Message,
+    ServerPin,
+    State,
+    StoreClosed,
+    StoreError,
+    User,
+)
+from socp_twisted.store.migrations import prepare
+
+T = TypeVar("T")
+
+
+class Pool(Protocol):
+    """What we use of adbapi, which has no types of its own."""
+
+    def runWithConnection(
+        self, operation: Callable[..., T], /, *args: Any
+    ) -> Deferred[T]:
+        """Run ``operation(connection, *args)`` on the store's thread."""
+
+    def close(self) -> None:
+        """Stop the thread, then close the connection."""
+
+
+class SqliteStore:
+    """
+    A ``Store`` in one SQLite file, which only its owner can read.
+
+    ``pool`` is there for tests, whose pool has no thread.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        reactor: IReactorCore,
+        pool: Callable[..., Pool] = ConnectionPool,
+    ) -> None:
+        self._path = path
+        self._reactor = reactor
+        self._make_pool = pool
+        self._pool: Pool | None = None
+
+    def check(self, now: int) -> None:
+        """
+        Open, migrate and close at once, or raise ``ConfigurationError``.
+
+        It blocks: for the moment before the reactor runs, while an unusable file can
+        still end the process with a sentence.
+        """
+        try:
+            _claim(self._path)
+            connection = sqlite3.connect(self._path, isolation_level=None)
+        except (OSError, sqlite3.Error) as why:
+            raise ConfigurationError(
+                f"cannot open the database {self._path}: {why}"
+            ) from why
+        try:
+            self._prepare(connection)
+            _write(connection, queries.make_public, now)
+            connection.commit()
+        except sqlite3.Error as why:
+            raise ConfigurationError(self._explain(why)) from why
+        finally:
+            connection.close()
+
+    async def open(self, now: int) -> None:
+        """Open, migrate and make ``public``, or raise ``ConfigurationError``."""
+        assert self._pool is None, "opened twice"
+        try:
+            _claim(self._path)
+        except OSError as why:
+            raise ConfigurationError(
+                f"cannot open the database {self._path}: {why.strerror}"
+            ) from why
+        pool = self._make_pool(
+            "sqlite3",
+            str(self._path),
+            check_same_thread=False,  # close() comes from the reactor's thread
+            isolation_level=None,  # a transaction begins where we say so
+            cp_reactor=self._reactor,
+            cp_min=1,
+            cp_max=1,
+            cp_openfun=self._prepare,
+        )
+        try:
+            await pool.runWithConnection(_write, queries.make_public, now)
+        except (sqlite3.Error, ConfigurationError) as why:
+            pool.close()
+            if isinstance(why, ConfigurationError):
+                raise
+            raise ConfigurationError(self._explain(why)) from why
+        self._pool = pool
+
+    async def close(self) -> None:
+        """Refuse what comes from now on, and wait for what is under way."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None  # adbapi would never answer a late query
+        try:
+            # Last in the queue of the one thread: all else is done when it is.  What
+            # it does, SQLite would do in close(), on the reactor's thread.
+            await pool.runWithConnection(_fold_journal)
+        except sqlite3.Error as why:  # the journal stays, and the next start folds it
+            self._log.warn("{what}", what=self._explain(why))
+        finally:
+            pool.close()
+
+    async def register(self, user: User) -> bool:
+        """Add a user, or return ``False`` if the id is taken in any case."""
+        return await self._perform(_write, queries.register, user)
+
+    async def user(self, user_id: str) -> User | None:
+        """Return a user by the exact id."""
+        return await self._perform(_read, queries.user, user_id)
+
+    async def find(self, user_id: str) -> User | None:
+        """Return the user whose id is this one, or differs from it in case alone."""
+        return await self._perform(_read, queries.find, user_id)
+
+    async def update_user(
+        self,
+        user_id: str,
+        *,
+        privkey_store: str | None = None,
+        pake_password: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Change what is given, never the key; ``False`` if nobody has this id."""
+        told = None if meta is None else queries.meta_to_text(meta)
+        return await self._perform(
+            _write, queries.update_user, user_id, privkey_store, pake_password, told
+        )
+
+    async def count_users(self) -> int:
+        """Return how many users are registered."""
+        return await self._perform(_read, queries.count_users)
+
+    async def user_ids(self) -> list[str]:
+        """Return the ids of all registered users, sorted by code point."""
+        return await self._perform(_read, queries.user_ids)
+
+    async def channel(self) -> Channel:
+        """Return the public channel, its members sorted by id."""
+        return await self._perform(_read, queries.channel)
+
+    async def put_members(self, members: Sequence[Member]) -> int:
+        """Add or change members; return the channel's version."""
+        return await self._perform(_write, queries.put_members, members)
+
+    async def remove_members(self, member_ids: Sequence[str]) -> int:
+        """Remove members; return the channel's version."""
+        return await self._perform(_write, queries.remove_members, member_ids)
+
+    async def raise_version(self, version: int) -> int:
+        """Lift the channel's version to at least ``version``, and return it."""
+        return await self._perform(_write, queries.raise_version, version)
+
+    async def pin(self, server: ServerPin) -> ServerPin:
+        """Pin a server's key at first sight, and return the pin that holds."""
+        return await self._perform(_write, queries.pin, server)
+
+    async def pins(self) -> list[ServerPin]:
+        """Return all pins, sorted by server id."""
+        return await self._perform(_read, queries.pins)
+
+    async def forget(self, server_id: str) -> bool:
+        """Remove a pin; ``False`` if there was none."""
+        return await self._perform(_write, queries.forget, server_id)
+
+    async def accept(
+        self, message: Message, per_sender: int, total: int
+    ) -> Message | None:
+        """Keep a message, or return the same one that was kept before."""
+        return await self._perform(_write, mail.accept, message, per_sender, total)
+
+    async def message(self, msg_id: str) -> Message | None:
+        """Return a message that was kept."""
+        return await self._perform(_read, mail.kept, msg_id)
+
+    async def settle(
+        self, msg_id: str, state: State, code: str, detail: str
+    ) -> Message | None:
+        """Answer a message and let go of its content."""
+        return await self._perform(_write, mail.settle, msg_id, state, code, detail)
+
+    async def told(self, msg_id: str, what: str) -> None:
+        """Note what the sender was told."""
+        await self._perform(_write, mail.told, msg_id, what)
+
+    async def waiting(self, recipient: str, after: int, limit: int) -> list[Message]:
+        """Return messages that wait for a recipient, in order."""
+        return await self._perform(_read, mail.waiting, recipient, after, limit)
+
+    async def recipients(self) -> list[str]:
+        """Return whom messages wait for."""
+        return await self._perform(_read, mail.recipients)
+
+    async def untold(self, sender: str) -> list[Message]:
+        """Return answered messages whose sender was not told."""
+        return await self._perform(_read, mail.untold, sender)
+
+    async def expire(
+        self, held_before: int, told_before: int, untold_before: int, known: int
+    ) -> list[Message]:
+        """Give up what waits for too long; forget what is long done."""
+        return await self._perform(
+            _write, mail.expire, held_before, told_before, untold_before, known
+        )
+
+    async def meet(self, user: Acquaintance) -> Acquaintance:
+        """Note that a user was seen."""
+        return await self._perform(_write, mail.meet, user)
+
+    async def acquaintance(self, user_id: str) -> Acquaintance | None:
+        """Return a user who was seen before."""
+        return await self._perform(_read, mail.acquaintance, user_id)
+
+    async def _perform(
+        self, transaction: Callable[..., T], operation: Callable[..., T], *args: Any
+    ) -> T:
+        if self._pool is None:
+            raise StoreClosed(f"the database {self._path} is not open")
+        try:
+            return await self._pool.runWithConnection(transaction, operation, *args)
+        except sqlite3.Error as why:
+            raise StoreError(self._explain(why)) from why
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        try:
+            prepare(connection, self._path)
+        except BaseException:
+            connection.close()  # adbapi forgets a connection that is not prepared
+            raise
+
+    def _explain(self, why: sqlite3.Error) -> str:
+        code = getattr(why, "sqlite_errorcode", 0) & 0xFF  # without its extension
+        return f"the database {self._path} {_FAULTS.get(code, f'failed: {why}')}"
+
+
+_FAULTS: Final[Mapping[int, str]] = {
+    sqlite3.SQLITE_BUSY: "is in use by another process",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
+    sqlite3.SQLITE_CORRUPT: "is damaged",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
+    sqlite3.SQLITE_IOERR: "cannot be read or written",
+    sqlite3.SQLITE_NOTADB: "is no SQLite database",
+    sqlite3.SQLITE_PERM: "cannot be opened: permission denied",
+    sqlite3.SQLITE_READONLY: "is read-only",
+}
+
+
+def _claim(path: Path) -> None:
+    """
+    Make the file for its owner alone, or take it from everybody else.
+
+    SQLite gives the journals the mode of the database itself.  A file that exists is
+    not opened here: closing it would drop this process's own locks on it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigurationError(f"the database {path} is no file") from None
+        for one in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            with contextlib.suppress(OSError):  # somebody else's: theirs to guard
+                if one.stat().st_mode & 0o077:
+                    one.chmod(0o600)
+
+
+# -- transactions, on the store's thread -----------------------------------------------
+# adbapi commits what returns and rolls back what raises.
+
+
+def _read(connection: sqlite3.Connection, operation: Callable[..., T], *args: Any) -> T:
+    connection.execute("BEGIN")
+    return operation(connection, *args)
+
+
+def _write(
+    connection: sqlite3.Connection, operation: Callable[..., T], *args: Any
+) -> T:
+    connection.execute("BEGIN IMMEDIATE")  # a lock taken later could come too late
+    return operation(connection, *args)
+
+
+def _fold_journal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
