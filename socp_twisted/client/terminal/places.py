@@ -1,0 +1,57 @@
+"""Where is what was named?  Addresses of servers, and paths of files."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from socp_twisted.client.terminal.commands import NotUnderstood
+from socp_twisted.errors import ConfigurationError
+from socp_twisted.trust.keys import split_pinned_url
+
+
+def check_url(url: str) -> None:
+    """Raise ``ConfigurationError`` for what no client can dial."""
+    if "#" in url:
+        split_pinned_url(url)
+        return
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("ws", "wss") and parts.hostname and parts.port
+    except ValueError as why:
+        raise ConfigurationError(f"{url!r} is no URL: {why}") from why
+    if not known:
+        raise ConfigurationError(f"{url!r} is not ws://host:port")
+
+
+def find_path(typed: str) -> Path:
+    """
+    Return the file that was meant: as typed, or as a terminal pastes it.
+
+    That is in quotes, or with a backslash before each space.
+    """
+    choices = [typed]
+    if len(typed) > 2 and typed[0] == typed[-1] and typed[0] in "'\"":
+        choices.append(typed[1:-1])
+    choices.append(typed.replace("\\ ", " "))
+    try:
+        os.fsencode(typed)
+        paths = [Path(os.path.expanduser(choice)) for choice in choices]
+        return next((path for path in paths if path.exists()), paths[0])
+    except (OSError, ValueError) as why:
+        raise NotUnderstood("no file can have this name") from why
+
+
+def is_open_to_listeners(url: str) -> bool:
+    """Say whether a URL leads over a network, and without TLS."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False  # whoever dials it says what is wrong with it
+    if parts.scheme != "ws" or host == "localhost":
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
