@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: the only importer of Autobahn besides the client."""

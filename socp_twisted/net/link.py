@@ -1,0 +1,254 @@
+"""What does one WebSocket connection do?  Carry frames; decide nothing.  (SOCP 6)"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from autobahn.exception import Disconnected
+from autobahn.twisted.websocket import (
+    WebSocketClientProtocol,
+    WebSocketServerProtocol,
+)
+from twisted.internet.interfaces import ISSLTransport
+from twisted.logger import Logger
+
+from socp_twisted.net.outbox import Outbox
+from socp_twisted.net.tls import Checked
+from socp_twisted.overlay.effects import LinkId
+from socp_twisted.wire.limits import Limits
+from socp_twisted.wire.vocabulary import (
+    CLOSE_BUG,
+    CLOSE_NORMAL,
+    CLOSE_REFUSED,
+    HANDSHAKE_TIMEOUT,
+)
+
+log = Logger()
+
+BITE = 2048
+"""Bytes that are read at a time: some hundred tiny frames cost 20 ms of a core."""
+
+TURN = 0.01
+"""Seconds for which one connection is read before it is others' turn."""
+
+MAX_REASON = 120
+"""Bytes of a close reason: a control frame holds 125, two of them the code."""
+
+
+class Owner(Protocol):
+    """Whom links report to: the node."""
+
+    limits: Limits
+
+    def link_opened(self, link: "Link") -> None:
+        """A WebSocket connection is open."""
+
+    def frame_received(self, link: "Link", frame: bytes) -> None:
+        """A message has come."""
+
+    def pong_received(self, link: "Link") -> None:
+        """The other end has answered a ping."""
+
+    def link_closed(self, link: "Link", reason: str) -> None:
+        """The connection is gone."""
+
+    def seconds(self) -> float:
+        """Return monotonic seconds."""
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call back in the next turn of the reactor."""
+
+
+def shared_options(limits: Limits) -> dict[str, Any]:
+    """Return the Autobahn options of both ends: its limits are off by default."""
+    return {
+        "failByDrop": False,  # a close frame with 1009, not a reset
+        "maxFramePayloadSize": limits.frame,
+        "maxMessagePayloadSize": limits.frame,
+        "openHandshakeTimeout": HANDSHAKE_TIMEOUT,
+        "closeHandshakeTimeout": 3,  # whole seconds: its timers truncate
+        "echoCloseCodeReason": True,
+    }
+
+
+_OTHERS_TURN = "others' turn"
+
+
+class Link:
+    """
+    One connection, in either direction.
+
+    ``url`` is what was dialled, empty if the other end dialled us; ``fault`` is why the
+    link was hung up, in words for the log.
+    """
+
+    id: LinkId
+    owner: Owner
+    outbox: Outbox
+    url = ""
+    pinned = False
+    key = ""
+    server_id = ""
+    fault = ""
+    opened = False
+    _unread = b""
+    _reading = False
+    _paused_for: frozenset[str] = frozenset()
+
+    # What Autobahn gives; declared, since it has no types.
+    transport: Any
+    peer: str
+
+    def onOpen(self) -> None:
+        """Count the connection; from here on Autobahn passes messages."""
+        self.opened = True
+        # Autobahn means to, and swallows its own AttributeError: stalls of 40 ms.
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+        self.outbox = Outbox(self._write, self.owner.seconds)
+        self.transport.unregisterProducer()  # the HTTP channel's, behind a Site
+        self.transport.registerProducer(self.outbox, True)
+        # What escapes here is lost in a Deferred while both ends stay open.
+        try:
+            self.owner.link_opened(self)
+        except Exception:
+            log.failure("bug while greeting {peer}", peer=self.peer)
+            self.hang_up(CLOSE_BUG, "internal error")
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Read in bites, so that others have their turn in between.
+
+        Twisted reads 64 KiB at once: 10,000 pings would stop everybody for 0.7 s.
+        """
+        self._unread += data
+        if not self._reading:
+            self._read()
+
+    def pause(self, reason: str) -> None:
+        """Read no more, until this reason is gone and every other is."""
+        self._paused_for |= {reason}
+        self.transport.pauseProducing()
+
+    def read_on(self, reason: str) -> None:
+        """Read again, unless there is another reason not to."""
+        self._paused_for -= {reason}
+        if not self._paused_for:
+            self.transport.resumeProducing()
+        elif self._paused_for == {_OTHERS_TURN}:
+            self.owner.soon(self._go_on_reading)
+
+    def _read(self) -> None:
+        until = self.owner.seconds() + TURN
+        self._reading = True
+        try:
+            while self._unread and not self._paused_for - {_OTHERS_TURN}:
+                bite, self._unread = self._unread[:BITE], self._unread[BITE:]
+                super().dataReceived(bite)  # type: ignore[misc]
+                if self.owner.seconds() >= until:
+                    break
+        finally:
+            self._reading = False
+        if self._unread:
+            self.pause(_OTHERS_TURN)
+            if self._paused_for == {_OTHERS_TURN}:
+                self.owner.soon(self._go_on_reading)
+        elif _OTHERS_TURN in self._paused_for:
+            self.read_on(_OTHERS_TURN)
+
+    def _go_on_reading(self) -> None:
+        if self._unread and self._paused_for == {_OTHERS_TURN} and not self._reading:
+            self._read()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Pass one frame on; a bug of ours costs this link, not the process."""
+        if self.fault:
+            return  # we have hung up; what was on its way no longer counts
+        try:
+            self.owner.frame_received(self, payload)
+        except Exception:
+            log.failure("bug while reading a frame from {peer}", peer=self.peer)
+            self.hang_up(CLOSE_BUG, "internal error")
+
+    def onPong(self, payload: bytes) -> None:
+        """Pass on that the other end is there."""
+        if self.opened:
+            self.owner.pong_received(self)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """Report the end of the connection, once."""
+        self._unread = b""
+        if not self.opened:
+            self.closed_unopened(reason or "")
+            return
+        self.opened = False
+        self.outbox.close()
+        if not self.fault:
+            said = f"{code} {reason or ''}".strip() if wasClean else "connection lost"
+            self.fault = f"the other end closed the link ({said})"
+        try:
+            self.owner.link_closed(self, self.fault)
+        except Exception:
+            log.failure("bug while closing the link to {peer}", peer=self.peer)
+
+    def closed_unopened(self, reason: str) -> None:
+        """The connection ended before it was a WebSocket."""
+        self.fault = self.fault or reason
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """
+        Close the link; a goodbye or a refusal comes after what is queued.
+
+        The ERROR that says why still waits for its signature then.
+        """
+        if self.fault or not self.opened:
+            return
+        self.fault = reason
+        if code in (CLOSE_NORMAL, CLOSE_REFUSED):
+            self.outbox.when_empty(lambda: self._close(code, reason))
+        else:
+            self._close(code, reason)
+
+    def ping(self) -> None:
+        """Ask whether the other end is there."""
+        self.sendPing()  # type: ignore[attr-defined]
+
+    def drop(self) -> None:
+        """Close now, whatever is queued."""
+        self.outbox.close()
+        self.dropConnection(abort=True)  # type: ignore[attr-defined]
+
+    def is_secure(self) -> bool:
+        """Say whether the connection is encrypted."""
+        return bool(ISSLTransport.providedBy(self.transport))
+
+    def remote_host(self) -> str:
+        """Return the address that the TCP connection comes from or goes to."""
+        return str(getattr(self.transport.getPeer(), "host", ""))
+
+    def _close(self, code: int, reason: str) -> None:
+        self.outbox.close()
+        text = reason.encode("utf-8")[:MAX_REASON].decode("utf-8", "ignore")
+        self.sendClose(code, text)
+
+    def _write(self, frame: bytes) -> None:
+        # The other end has said goodbye, and onClose comes once TCP is down, too: who
+        # sends meanwhile is somebody else, whose link must not pay for it.
+        with contextlib.suppress(Disconnected):
+            self.sendMessage(frame, isBinary=False)
+
+    def sendClose(self, code: int, reason: str) -> None:
+        """Autobahn's."""
+        super().sendClose(code, reason)  # type: ignore[misc]
+
+    def sendMessage(self, frame: bytes, isBinary: bool) -> None:
+        """Autobahn's."""
+        super().sendMessage(frame, isBinary)  # type: ignore[misc]
+
+
+class AcceptedLink(Link, WebSocketServerProtocol):
+    """A connection that somebody opened to us."""
+
+
+class DialledLink(Checked, Link, WebSocketClientProtocol):
+    """A connection that we opened to a server."""

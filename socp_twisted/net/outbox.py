@@ -1,0 +1,115 @@
+"""In which order do frames leave, and when is a reader too slow?"""
+
+from collections import deque
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+
+class Draft:
+    """A frame that is on its way to being signed; several links may wait for it."""
+
+    __slots__ = ("_waiting", "frame")
+
+    def __init__(self, frame: bytes | None = None) -> None:
+        self.frame = frame
+        self._waiting: list[Callable[[], None]] = []
+
+    def finish(self, frame: bytes) -> None:
+        """Take the signed frame, and let go whoever waited for it."""
+        self.frame = frame
+        waiting, self._waiting = self._waiting, []
+        for flush in waiting:
+            flush()
+
+    def when_finished(self, flush: Callable[[], None]) -> None:
+        """Call ``flush`` once there is a frame."""
+        self._waiting.append(flush)
+
+
+@implementer(IPushProducer)
+class Outbox:
+    """
+    The frames towards one link: first in, first out, whatever is signed first.
+
+    It registers as the transport's producer, so it knows when the other end does not
+    read; ``queued`` and ``paused_at`` tell the node when to lose patience.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], clock: Callable[[], float]):
+        """``write`` sends one frame; ``clock`` is monotonic, in seconds."""
+        self._write = write
+        self._clock = clock
+        self._drafts: deque[Draft] = deque()
+        self._closed = False
+        self._when_empty: list[Callable[[], None]] = []
+        self.paused_at: float | None = None
+        self.queued = 0
+        """Bytes that are finished and wait for the other end to read."""
+
+    def __len__(self) -> int:
+        return len(self._drafts)
+
+    def push(self, draft: Draft) -> None:
+        """Send a draft after all that came before it."""
+        if self._closed:
+            return
+        self._drafts.append(draft)
+        if draft.frame is None:
+            draft.when_finished(lambda: self._finished(draft))
+        else:
+            self._finished(draft)
+
+    def _finished(self, draft: Draft) -> None:
+        assert draft.frame is not None
+        if not self._closed:
+            self.queued += len(draft.frame)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is finished, up to the first that is not."""
+        while self._drafts and self.paused_at is None and not self._closed:
+            frame = self._drafts[0].frame
+            if frame is None:
+                return
+            self._drafts.popleft()
+            self.queued -= len(frame)
+            if frame:  # else it could not be signed
+                self._write(frame)
+        if not self._drafts:
+            waiting, self._when_empty = self._when_empty, []
+            for call in waiting:
+                call()
+
+    def when_empty(self, call: Callable[[], None]) -> None:
+        """Call back once everything so far is written (or the link is closed)."""
+        if self._drafts and not self._closed:
+            self._when_empty.append(call)
+        else:
+            call()
+
+    def close(self) -> None:
+        """Drop what was not written; nothing more is."""
+        self._closed = True
+        self._drafts.clear()
+        self.queued = 0
+        waiting, self._when_empty = self._when_empty, []
+        for call in waiting:
+            call()
+
+    # -- what the transport calls ------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """The transport is full: the other end does not read."""
+        if self.paused_at is None:
+            self.paused_at = self._clock()
+
+    def resumeProducing(self) -> None:
+        """The transport has room again."""
+        self.paused_at = None
+        self.flush()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.close()

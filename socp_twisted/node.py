@@ -1,0 +1,475 @@
+"""
+What does a node do?  It performs what the overlay decides, on links.
+
+Frames come in here, are parsed and verified, and go to the rules; the effects that the
+rules return are performed in order.  The node decides nothing about the protocol.
+"""
+
+import itertools
+import os
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from socp_twisted.accounts import WAITING_TYPES, Accounts
+from socp_twisted.errors import (
+    SocpError,
+)
+from socp_twisted.net.link import Link
+from socp_twisted.net.mesh import MeshService
+from socp_twisted.overlay import admission, arrival, attendance
+from socp_twisted.overlay.directory import Directory
+from socp_twisted.overlay.effects import (
+    Answer,
+    Effect,
+    Forward,
+    HangUp,
+    Heard,
+    Linked,
+    LinkId,
+    Notice,
+    Pin,
+    Ping,
+    Renamed,
+    Seen,
+    Send,
+    SendAll,
+    Settled,
+)
+from socp_twisted.overlay.liveness import TICK, Liveness
+from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.party import Party, Stage
+from socp_twisted.overlay.profile import harmless
+from socp_twisted.overlay.router import Router
+from socp_twisted.pacing import Pacing
+from socp_twisted.pins import Pins
+from socp_twisted.post import POSTED_TYPES, Post
+from socp_twisted.reader import Reader, is_key
+from socp_twisted.sender import Sender
+from socp_twisted.trust.signer import Signer
+from socp_twisted.wire.encoding import b64u_encode
+from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.limits import Limits
+from socp_twisted.wire.vocabulary import (
+    CAP_POSSESSION,
+    CLOSE_BUG,
+    CLOSE_LIMIT,
+    CLOSE_NORMAL,
+)
+
+COUNTERS_EVERY = 300.0
+"""Seconds between two log lines that say which limits were reached."""
+
+LAST_WORDS = 1.0
+"""Seconds that links have, when the node stops, to take what is queued."""
+
+_DISK = "the disk has to answer first"
+
+
+class Desk(Protocol):
+    """Whoever answers frames of users that wait for the disk."""
+
+    async def attend(self, party: Party, envelope: Envelope) -> list[Effect]:
+        """Say what follows from a frame, or raise ``SocpError``."""
+
+
+class Node:
+    """One server of the mesh."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        signer: Signer,
+        wall_clock: Callable[[], float],
+        *,
+        server_id: str,
+        host: str,
+        port: int,
+        pubkey: str,
+        limits: Limits,
+        patience: float,
+        secure: bool = False,
+    ) -> None:
+        """
+        Build a node that listens nowhere yet.
+
+        ``wall_clock`` gives Unix time in seconds.
+        ``host`` and ``port`` are what others are told, and with ``secure`` that it is
+        wss:// there; ``patience`` is how many seconds a server may be gone before its
+        users are.
+        """
+        self._reactor = reactor
+        self._signer = signer
+        self._wall_clock = wall_clock
+        self.limits = limits
+        self.mesh = Mesh(
+            Directory(server_id),
+            host,
+            port,
+            pubkey,
+            instance=uuid.uuid4().hex,
+            is_key=is_key,
+            fresh=lambda: uuid.uuid4().hex,
+            secure=secure,
+            limits=limits,
+            now=reactor.seconds(),
+        )
+        self.reader = Reader(Router(self.mesh))
+        self.service: MeshService | None = None
+        self._liveness = Liveness(self.mesh, patience)
+        self._patience = patience
+        self._links: dict[LinkId, Link] = {}
+        self._ids = itertools.count(1)
+        self._pacing = Pacing(self.mesh, signer, self._links)
+        self._sender = Sender(self.mesh, signer, self._links, self._pacing.read_on)
+        self._waiting: dict[LinkId, deque[bytes]] = {}
+        self._said: dict[str, int] = {}
+        self._said_at = self.mesh.now
+        self.accounts: Accounts | None = None
+        self.post: Post | None = None
+        self.pins: Pins | None = None
+        self._ticking = LoopingCall(self._tick)
+        self._ticking.clock = reactor
+        self._stopping: Deferred[None] | None = None
+        self._background: set[Deferred[None]] = set()
+
+    # -- life --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to keep time."""
+        self._signer.start()
+        self._ticking.start(TICK, now=False)
+
+    async def stop(self) -> None:
+        """Say goodbye: USER_REMOVE for our users, close 1000 for every link."""
+        if self._ticking.running:
+            self._ticking.stop()
+        self._set_clocks()
+        local_users = self.mesh.directory.local_users
+        self.perform([attendance.depart(self.mesh, user_id) for user_id in local_users])
+        local_users.clear()  # they leave as one: nobody here is told of each other
+        self._stopping = Deferred()
+        for link in list(self._links.values()):
+            self.perform([HangUp(link.id, CLOSE_NORMAL, "the server is going down")])
+        try:
+            if self._links:
+                hurry = self._reactor.callLater(LAST_WORDS, self._hurry)
+                await self._stopping
+                if hurry.active():
+                    hurry.cancel()
+            # The answers that came last are still on their way to the disk.
+            last = DeferredList(list(self._background))
+            last.addTimeout(LAST_WORDS, self._reactor)
+            await last
+        finally:
+            self._signer.stop()
+
+    def _hurry(self) -> None:
+        for link in list(self._links.values()):
+            link.drop()
+
+    # -- what links report -------------------------------------------------------------
+
+    def seconds(self) -> float:
+        """Return monotonic seconds."""
+        return self._reactor.seconds()
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call back in the next turn of the reactor."""
+        self._reactor.callLater(0, call)
+
+    def adopt(self, link: Link) -> None:
+        """Take charge of a link that is being made."""
+        link.id = LinkId(next(self._ids))
+        link.owner = self
+
+    def link_opened(self, link: Link) -> None:
+        """Greet a server that we dialled; let anybody else speak first."""
+        self._set_clocks()
+        self._links[link.id] = link
+        party = self.mesh.parties[link.id] = Party(
+            link.id,
+            Stage.DIALLED if link.url else Stage.FRESH,
+            opened=self.mesh.now,
+            heard=self.mesh.now,
+            host=link.remote_host(),
+            secure=link.is_secure(),
+            url=link.url,
+            pinned=link.pinned,
+            key=link.key,
+            name=link.server_id,
+            nonce=b64u_encode(os.urandom(32)),
+        )
+        if self._stopping is not None:
+            self.perform([HangUp(link.id, CLOSE_NORMAL, "the server is going down")])
+        elif link.url:
+            self.perform(admission.greet(self.mesh, party))
+        elif sentence := self._pacing.too_many(party.host):
+            self.perform([HangUp(link.id, CLOSE_LIMIT, sentence)])
+
+    def frame_received(self, link: Link, frame: bytes) -> None:
+        """Parse, verify, decide, perform; a peer's fault is answered with ERROR."""
+        party = self.mesh.parties[link.id]
+        if link.id in self._waiting:
+            self._waiting[link.id].append(frame)
+            return
+        self._set_clocks()
+        self._pacing.before_frame(link, len(frame))
+        envelope: Envelope | None = None
+        try:
+            envelope = self.reader.parse(party, frame)
+            party.heard = self.mesh.now
+            self._act_on(link, party, envelope)
+        except SocpError as fault:
+            self._complain(party, envelope, fault)
+        self._pacing.after_frame(link)
+
+    def _act_on(self, link: Link, party: Party, envelope: Envelope) -> None:
+        if (desk := self._desk(party, envelope)) is not None:
+            self._attend(desk, link, party, envelope)
+            return
+        was_greeted = party.stage is Stage.GREETED
+        self.perform(self.reader.read(party, envelope))
+        if was_greeted and party.stage is Stage.USER:
+            # Its signature has let its sender in; now it is a message as any other.
+            self._act_on(link, party, envelope)
+
+    def _desk(self, party: Party, envelope: Envelope) -> Desk | None:
+        """Return who answers this frame if the answer waits for the disk."""
+        if envelope.type in WAITING_TYPES and party.may_be_user:
+            return self.accounts
+        if envelope.type in POSTED_TYPES and party.stage is Stage.USER:
+            return self.post
+        return None
+
+    def _attend(self, desk: Desk, link: Link, party: Party, envelope: Envelope) -> None:
+        """Let the disk answer; what comes on this link meanwhile waits its turn."""
+        self._waiting[link.id] = deque()
+        link.pause(_DISK)
+        answer = Deferred.fromCoroutine(desk.attend(party, envelope))
+        answer.addCallback(self._attended)
+        answer.addErrback(self._not_attended, party, envelope)
+        answer.addErrback(self._bug, link)
+        answer.addCallback(self._go_on, link)
+
+    def _attended(self, effects: list[Effect]) -> None:
+        self._set_clocks()
+        self.perform(effects)
+
+    def _not_attended(self, failure: Failure, party: Party, envelope: Envelope) -> None:
+        self._set_clocks()
+        fault = failure.value
+        if not isinstance(fault, SocpError):
+            failure.raiseException()
+        else:
+            self._complain(party, envelope, fault)
+
+    def _bug(self, failure: Failure, link: Link) -> None:
+        self._log.failure("bug while letting a user in", failure=failure)
+        self.perform([HangUp(link.id, CLOSE_BUG, "internal error")])
+
+    def _go_on(self, _: object, link: Link) -> None:
+        frames = self._waiting.pop(link.id, deque())
+        if link.id not in self._links:
+            return
+        link.read_on(_DISK)
+        for frame in frames:
+            link.onMessage(frame, False)
+
+    def pong_received(self, link: Link) -> None:
+        """A user's machine is still there."""
+        self.mesh.parties[link.id].heard = self._reactor.seconds()
+
+    def link_closed(self, link: Link, reason: str) -> None:
+        """Count a connection that is gone."""
+        self._set_clocks()
+        party = self.mesh.parties[link.id]
+        self._depart(party, reason)
+        del self.mesh.parties[link.id]
+        del self._links[link.id]
+        self._pacing.closed(link.id)
+        self._waiting.pop(link.id, None)
+        if self._stopping is not None and not self._links:
+            if not self._stopping.called:  # a link may open, and close, after the last
+                self._stopping.callback(None)
+
+    def wants(self, key: str) -> bool:
+        """Say whether we should dial the server that has this key."""
+        server = self.mesh.directory.server_of_key(key)
+        if server is None or not server.links:
+            return True
+        if CAP_POSSESSION in server.caps:
+            return False
+        # A server of others tells its users only to whom it is dialled by.
+        return not any(self.mesh.parties[link].dialled for link in server.links)
+
+    def _complain(
+        self, party: Party, envelope: Envelope | None, fault: SocpError
+    ) -> None:
+        """Tell the other end what was wrong, and the operator."""
+        self.mesh.counters[f"refused {fault.code}"] += 1
+        if self._pacing.may_log(party.link):
+            self._log.warn(
+                "refused {type} from {peer}: {code}: {reason}",
+                type=envelope.type if envelope is not None else "a frame",
+                peer=party.name or party.host,
+                code=fault.code,
+                reason=str(fault),
+            )
+        self.perform(self.reader.complaint(party, envelope, fault))
+
+    # -- performing --------------------------------------------------------------------
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Do what was decided, in order."""
+        for effect in effects:
+            _PERFORMERS[type(effect)](self, effect)
+
+    def _hang_up(self, effect: HangUp) -> None:
+        link = self._links.get(effect.link)
+        party = self.mesh.parties.get(effect.link)
+        if link is None or party is None or party.stage is Stage.CLOSING:
+            return
+        if effect.code != CLOSE_NORMAL:
+            self._log.info(
+                "hanging up on {peer}: {reason}",
+                peer=party.name or party.host,
+                reason=effect.reason,
+            )
+        party.closing_since = self.mesh.now
+        self._depart(party, effect.reason)
+        link.hang_up(effect.code, effect.reason)
+
+    def _ping(self, effect: Ping) -> None:
+        for link_id in effect.links:
+            if (link := self._links.get(link_id)) is not None:
+                link.ping()
+
+    def _settled(self, effect: Settled) -> None:
+        if self.post is not None:
+            self._in_background(self.post.settle(effect))
+
+    def _seen(self, effect: Seen) -> None:
+        if self.post is not None:
+            self._in_background(self.post.seen(effect.user_id))
+
+    def _pin(self, effect: Pin) -> None:
+        if self.pins is not None:
+            self._in_background(self.pins.keep(effect.server_id))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what nobody waits for; if it fails, the log says so."""
+        done = Deferred.fromCoroutine(work)
+        self._background.add(done)
+        done.addErrback(
+            lambda why: self._log.failure("bug, or a disk that refuses", failure=why)
+        )
+        done.addBoth(lambda _: self._background.discard(done))
+
+    def _linked(self, effect: Linked) -> None:
+        link, party = self._links[effect.link], self.mesh.parties[effect.link]
+        self._log.info(
+            "linked to {server_id} {way}",
+            server_id=effect.server_id,
+            way=f"at {link.url}" if link.url else f"from {party.host}",
+        )
+        if self.service is not None:
+            self.service.linked(link, party.key)
+
+    def _heard(self, effect: Heard) -> None:
+        if self.service is not None and effect.pubkey != self.mesh.pubkey:
+            self.service.heard(effect)
+
+    def _renamed(self, effect: Renamed) -> None:
+        self._log.warn(
+            "our id belongs to another key: this node is {server_id} now",
+            server_id=effect.server_id,
+        )
+        for server in self.mesh.directory.linked():
+            for link in list(server.links):
+                if link != effect.link:  # it knows us by the new name alone
+                    self._hang_up(HangUp(link, CLOSE_NORMAL, "renamed"))
+
+    def _notice(self, effect: Notice) -> None:
+        told = {
+            name: harmless(one) if isinstance(one, str) else one
+            for name, one in effect.fields.items()
+        }
+        self._log.info(effect.text, **told)
+
+    # -- the rest ----------------------------------------------------------------------
+
+    def _depart(self, party: Party, reason: str) -> None:
+        """Take a link out of the tables, whether it was closed or we close it."""
+        stage, party.stage = party.stage, Stage.CLOSING
+        if stage is Stage.USER:
+            self.perform(attendance.leave(self.mesh, party))
+        elif stage is Stage.SERVER:
+            server = self.mesh.directory.servers.get(party.name)
+            if server is None or party.link not in server.links:
+                return  # replaced already
+            self.perform(arrival.link_lost(self.mesh, server, party.link))
+            if not server.links:
+                self._log.info(
+                    "lost {server_id}: {reason}", server_id=server.id, reason=reason
+                )
+                if self.service is not None and self._stopping is None:
+                    # Who dialled us dials again, and first.
+                    self.service.lost(
+                        server.sign_of_life(
+                            soon=party.dialled or CAP_POSSESSION not in server.caps
+                        )
+                    )
+
+    def _tick(self) -> None:
+        try:
+            self._set_clocks()
+            self.perform(self._liveness.tick())
+            if self.post is not None:
+                self._in_background(self.post.tick())
+            self.perform(self._pacing.overdue())
+            self._pacing.read_on()
+            self._say_counters()
+        except Exception:
+            # A LoopingCall that raises once never runs again.
+            self._log.failure("bug while keeping time")
+
+    def _say_counters(self) -> None:
+        """Say which limits were reached and what was refused, if that is news."""
+        if self.mesh.now - self._said_at < COUNTERS_EVERY:
+            return
+        self._said_at = self.mesh.now
+        counters = dict(sorted(self.mesh.counters.items()))
+        if counters != self._said:
+            self._said = counters
+            self._log.info("so far: {counters}", counters=counters)
+
+    def _set_clocks(self) -> None:
+        self.mesh.now = self._reactor.seconds()
+        self.mesh.now_ms = int(self._wall_clock() * 1000)
+
+
+_PERFORMERS: dict[type, Callable[[Node, Any], None]] = {
+    Send: lambda node, effect: node._sender.send(effect),
+    SendAll: lambda node, effect: node._sender.send_all(effect),
+    Forward: lambda node, effect: node._sender.forward(effect),
+    Answer: lambda node, effect: node._sender.answer(effect),
+    HangUp: Node._hang_up,
+    Ping: Node._ping,
+    Settled: Node._settled,
+    Seen: Node._seen,
+    Pin: Node._pin,
+    Linked: Node._linked,
+    Heard: Node._heard,
+    Renamed: Node._renamed,
+    Notice: Node._notice,
+}

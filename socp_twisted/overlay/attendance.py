@@ -1,0 +1,225 @@
+"""
+Who may be a user on this connection, and what follows when they come?  (SOCP 9.1)
+
+A USER_HELLO claims an id and a key.  The user is *in* once the key has been shown to be
+theirs: by a login (USER_LOGIN), or, for a client that knows the standard alone and an
+id that nobody registered, by the signature of the HELLO or of its first message.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
+from socp_twisted.overlay.arrival import advertise
+from socp_twisted.overlay.directory import Location
+from socp_twisted.overlay.effects import Effect, Seen, Send, SendAll
+from socp_twisted.overlay.mesh import CAPS, Mesh
+from socp_twisted.overlay.party import Party, Stage
+from socp_twisted.overlay.profile import display_name, extras
+from socp_twisted.wire.envelope import Envelope, is_identifier
+from socp_twisted.wire.payloads import UserHello
+from socp_twisted.wire.vocabulary import (
+    AGENT,
+    PUBLIC_CHANNEL_ADD,
+    PUBLIC_CHANNEL_SNAPSHOT,
+    PUBLIC_CHANNEL_UPDATED,
+    USER_ADDED,
+    USER_HELLO_ACK,
+    USER_REMOVE,
+)
+
+SNAPSHOT = 10_000
+"""Members told in PUBLIC_CHANNEL_SNAPSHOT: with 64 characters each, 670 kB of 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a user told of themselves before they were let in."""
+
+    display_name: str = ""
+    extras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who a USER_HELLO says that it is."""
+
+    user_id: str
+    pubkey: str
+    profile: Profile
+
+
+def read_hello(mesh: Mesh, party: Party, envelope: Envelope) -> Claim:
+    """Return what a USER_HELLO claims; raise ``Refused`` if it cannot be had here."""
+    hello = UserHello.read(envelope.payload)
+    user_id = envelope.sender or hello.user_id
+    if not is_identifier(user_id):
+        raise MalformedFrame("'from' must be an id of 1 to 64 letters, digits or ._-@")
+    if not mesh.is_key(hello.pubkey):
+        raise Refused(ErrorCode.BAD_KEY, "the public key is not RSA-4096")
+    if hello.enc_pubkey not in ("", hello.pubkey) and mesh.is_key(hello.enc_pubkey):
+        raise Refused(ErrorCode.BAD_KEY, "enc_pubkey must be the same key as pubkey")
+    if party.stage is Stage.USER:
+        if (user_id, hello.pubkey) != (party.name, party.key):
+            raise Refused(
+                ErrorCode.NOT_ALLOWED, f"this connection is {party.name}'s already"
+            )
+    else:
+        check_free(mesh, user_id, hello.pubkey)
+    profile = Profile(display_name(hello.meta), extras(hello.meta))
+    return Claim(user_id, hello.pubkey, profile)
+
+
+def greet_user(
+    mesh: Mesh, party: Party, claim: Claim, envelope: Envelope
+) -> Iterator[Effect]:
+    """Answer a USER_HELLO: here is our nonce, sign it and be who you say."""
+    profile = claim.profile
+    if party.stage is not Stage.USER:
+        check_free(mesh, claim.user_id, claim.pubkey)  # somebody may have been faster
+        party.stage = Stage.GREETED
+        party.name, party.key = claim.user_id, claim.pubkey
+        party.hello = profile
+    elif isinstance(party.hello, Profile):
+        # Logged in by password, and says more now; the name may be the account's.
+        name = profile.display_name or party.hello.display_name
+        party.hello = Profile(name, profile.extras)
+        yield from _tell_profile(mesh, party.name)
+    nonce = envelope.payload.get("nonce")
+    yield Send(
+        party.link,
+        USER_HELLO_ACK,
+        {
+            "status": "ok",
+            "server_id": mesh.server_id,
+            "pubkey": mesh.pubkey,
+            "nonce": party.nonce,
+            "answer": nonce[:64] if type(nonce) is str else "",
+            "agent": AGENT,
+            "caps": CAPS,
+        },
+        to=claim.user_id,
+    )
+
+
+def reserve(mesh: Mesh, user_id: str) -> None:
+    """Let nobody be this user without a login, who has said USER_HELLO already."""
+    for party in mesh.parties.values():
+        if party.name.casefold() == user_id.casefold():
+            party.must_log_in = True
+
+
+def check_free(mesh: Mesh, user_id: str, pubkey: str) -> None:
+    """Raise ``Refused`` (NAME_IN_USE) unless this key may be this user here and now."""
+    location = mesh.directory.user_locations.get(user_id)
+    if location is not None and location.server_id != mesh.server_id:
+        if location.server_id in mesh.routes():
+            raise Refused(
+                ErrorCode.NAME_IN_USE, f"{user_id} is online at {location.server_id}"
+            )
+    elif location is not None and location.pubkey != pubkey:
+        raise Refused(
+            ErrorCode.NAME_IN_USE, f"{user_id} is online here with another key"
+        )
+    if (twin := mesh.directory.twin(user_id)) is not None:
+        raise Refused(ErrorCode.NAME_IN_USE, f"{user_id} would be mistaken for {twin}")
+    devices = mesh.directory.local_users.get(user_id, [])
+    if len(devices) >= mesh.limits.devices:
+        raise Refused(
+            ErrorCode.LIMIT, f"max-devices: {mesh.limits.devices} are connected"
+        )
+
+
+def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
+    """Let a user in whose key has been shown to be theirs; tell everybody."""
+    check_free(mesh, party.name, party.key)  # somebody may have been faster
+    first = party.name not in mesh.directory.local_users
+    if first:
+        mesh.check_room(party.name)
+    party.stage = Stage.USER
+    mesh.directory.local_users.setdefault(party.name, []).append(party.link)
+    told = list(_tell_profile(mesh, party.name))  # them, too
+    yield from told
+    if first:
+        yield from _join_channel(mesh, party.name)
+    # One client cannot write to anybody whom it was not told of, local users too.
+    for user_id, known in mesh.directory.online():
+        if user_id != party.name or not told:
+            yield Send(party.link, USER_ADDED, mesh.user_entry(user_id, known))
+    if not told:
+        yield Seen(party.name)  # another device: perhaps the one that reads
+    yield Send(
+        party.link,
+        PUBLIC_CHANNEL_SNAPSHOT,
+        {
+            "version": mesh.channel.version,
+            "members": [
+                user_id for user_id, _ in islice(mesh.directory.online(), SNAPSHOT)
+            ],
+        },
+        to=party.name,
+    )
+
+
+def _tell_profile(mesh: Mesh, user_id: str) -> Iterator[Effect]:
+    """
+    Tell everybody of a local user, if that is news.
+
+    What a user's clients can do is what all of them can: the others would be left with
+    text that they cannot read.
+    """
+    devices = [mesh.parties[link] for link in mesh.directory.local_users[user_id]]
+    profiles = [
+        one.hello if isinstance(one.hello, Profile) else Profile() for one in devices
+    ]
+    names = [one.display_name for one in profiles if one.display_name]
+    shared = set(profiles[0].extras).intersection(*(one.extras for one in profiles))
+    before = mesh.directory.user_locations.get(user_id)
+    location = Location(
+        mesh.server_id,
+        devices[0].key,
+        names[-1] if names else "",
+        tuple(sorted(shared)),
+        mesh.now_ms,
+        mesh.stamp(),
+    )
+    if before is None or replace(before, ts=0, at=0) != replace(location, ts=0, at=0):
+        yield from mesh.appear(user_id, location)
+        yield advertise(mesh, user_id, location)
+
+
+def _join_channel(mesh: Mesh, user_id: str) -> Iterator[Effect]:
+    """Tell the servers that one more belongs to the public channel (SOCP 9.3)."""
+    before = mesh.channel.version
+    links = mesh.directory.server_links()
+    if mesh.channel.add([user_id]):
+        added = {"add": [user_id], "if_version": before}
+        yield SendAll(links, PUBLIC_CHANNEL_ADD, added)
+        # Messages are sealed for each member, so no server wraps a key for anybody.
+        updated = {"version": mesh.channel.version, "wraps": []}
+        yield SendAll(links, PUBLIC_CHANNEL_UPDATED, updated)
+
+
+def leave(mesh: Mesh, party: Party) -> Iterator[Effect]:
+    """A connection of a user has closed; the last one takes the user with it."""
+    devices = mesh.directory.local_users.get(party.name, [])
+    if party.link not in devices:
+        return
+    devices.remove(party.link)
+    if devices:
+        yield from _tell_profile(mesh, party.name)
+        return
+    del mesh.directory.local_users[party.name]
+    mesh.receipts.left(party.name)
+    yield from mesh.vanish(party.name, mesh.now_ms)
+    yield depart(mesh, party.name)
+
+
+def depart(mesh: Mesh, user_id: str) -> SendAll:
+    """Tell every server that a user of ours has left."""
+    return SendAll(
+        mesh.directory.server_links(),
+        USER_REMOVE,
+        {"user_id": user_id, "server_id": mesh.server_id},
+    )

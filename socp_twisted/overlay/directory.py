@@ -1,0 +1,147 @@
+"""
+Who is where?  The tables of the standard, in memory.  (SOCP 5.2)
+
+``servers``         every server that we know, with its address and key
+                    (the standard's ``servers`` and ``server_addrs``)
+``local_users``     our own users, each with the links of its devices
+``user_locations``  every user online in the network, with the server that hosts them
+"""
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from socp_twisted.overlay.effects import Heard, LinkId
+
+TOMBSTONES = 4096
+"""Departed users remembered per server, so that late gossip does not revive them."""
+
+
+@dataclass(slots=True)
+class Server:
+    """A server that we know; its id is bound to its key."""
+
+    id: str
+    host: str
+    port: int
+    pubkey: str
+    secure: bool = False  # whether it serves wss:// there
+    caps: frozenset[str] = frozenset()
+    instance: str = ""
+    links: list[LinkId] = field(default_factory=list)  # that are up, oldest first
+    users: set[str] = field(default_factory=set)
+    gone: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    since: int = 0  # ts of the newest link's greeting: older gossip is history
+    heard: float = 0.0  # monotonic seconds of its last verified frame, by any way
+    unreachable_since: float | None = None
+    detour_since: float | None = None  # since when only neighbours lead there
+    told_by_detour: bool = False
+    announced_at: int = 0  # ms: when it said where it is, and which process it is
+    again_from: int = 0  # ts: who was not told again since then is online no more
+    told_again: float = 0.0  # monotonic seconds of the last user told again
+
+    def sign_of_life(self, *, soon: bool = True) -> Heard:
+        """Return what has the server dialled, unless there is a link."""
+        return Heard(
+            self.id, self.host, self.port, self.pubkey, soon=soon, secure=self.secure
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A user who is online, and the server that says so."""
+
+    server_id: str
+    pubkey: str
+    display_name: str = ""
+    extras: tuple[str, ...] = ()
+    ts: int = 0
+    at: int = 0  # signed, in ms: when they came online, as their server counts
+
+
+@dataclass(slots=True)
+class Directory:
+    """Everything that we know of the network right now."""
+
+    server_id: str
+    servers: dict[str, Server] = field(default_factory=dict)
+    local_users: dict[str, list[LinkId]] = field(default_factory=dict)
+    user_locations: dict[str, Location] = field(default_factory=dict)
+    _sorted_ids: list[str] = field(default_factory=list)
+    _folded: dict[str, str] = field(default_factory=dict)
+
+    def online(self) -> Iterator[tuple[str, Location]]:
+        """Go through the users who are online, sorted by id."""
+        for user_id in self._sorted_ids:
+            yield user_id, self.user_locations[user_id]
+
+    def locate(self, user_id: str, location: Location) -> None:
+        """Note that a user is online, and where."""
+        if (before := self.user_locations.get(user_id)) is None:
+            insort(self._sorted_ids, user_id)
+            self._folded.setdefault(user_id.casefold(), user_id)
+        elif (old := self.servers.get(before.server_id)) is not None:
+            old.users.discard(user_id)
+        self.user_locations[user_id] = location
+        if (server := self.servers.get(location.server_id)) is not None:
+            server.users.add(user_id)
+            server.gone.pop(user_id, None)
+
+    def remove(self, user_id: str, ts: int = 0) -> None:
+        """Note that a user has left; ``ts`` is when their server said so."""
+        location = self.user_locations.pop(user_id, None)
+        if location is None:
+            return
+        del self._sorted_ids[bisect_left(self._sorted_ids, user_id)]
+        if self._folded.get(user_id.casefold()) == user_id:
+            del self._folded[user_id.casefold()]
+        if (server := self.servers.get(location.server_id)) is not None:
+            server.users.discard(user_id)
+            if ts:  # else they are out of sight, not gone
+                server.gone[user_id] = max(ts, location.at or location.ts)
+            if len(server.gone) > TOMBSTONES:
+                server.gone.popitem(last=False)
+
+    def twin(self, user_id: str) -> str | None:
+        """Return another user who is online under the same id in other case."""
+        twin = self._folded.get(user_id.casefold(), user_id)
+        return twin if twin != user_id else None
+
+    def is_history(self, server: Server, user_id: str, ts: int, at: int) -> bool:
+        """
+        Say whether newer word of this user came from their server.
+
+        ``at`` is what was signed, 0 by servers that sign no time: then ``ts`` counts.
+        """
+        location = self.user_locations.get(user_id)
+        if at:
+            if location is not None and location.server_id == server.id:
+                return at < location.at
+            return at <= server.gone.get(user_id, 0)
+        if location is not None and location.server_id == server.id:
+            return ts < location.ts or ts < server.since
+        return ts <= server.gone.get(user_id, 0) or ts < server.since
+
+    def server_of_key(self, pubkey: str) -> Server | None:
+        """Return the server that holds this key, if we know one."""
+        for server in self.servers.values():
+            if server.pubkey == pubkey:
+                return server
+        return None
+
+    def linked(self) -> list[Server]:
+        """Return the servers to which at least one link is up."""
+        return [server for server in self.servers.values() if server.links]
+
+    def server_links(self, *, but: frozenset[str] = frozenset()) -> tuple[LinkId, ...]:
+        """Return the newest link of each linked server, except those named."""
+        return tuple(
+            server.links[-1]
+            for server in self.servers.values()
+            if server.links and server.id not in but
+        )
+
+    def user_links(self) -> tuple[LinkId, ...]:
+        """Return every link of every local user."""
+        return tuple(link for links in self.local_users.values() for link in links)

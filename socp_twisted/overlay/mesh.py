@@ -1,0 +1,300 @@
+"""What do the rules share?  The directory, the topology, our own name and address."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay.channel import Channel
+from socp_twisted.overlay.deliveries import Deliveries
+from socp_twisted.overlay.directory import Directory, Location
+from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
+from socp_twisted.overlay.party import Party
+from socp_twisted.overlay.receipts import Receipts
+from socp_twisted.overlay.topology import Topology
+from socp_twisted.wire.limits import Limits
+from socp_twisted.wire.payloads import ServerHello
+from socp_twisted.wire.vocabulary import (
+    AGENT,
+    CAP_ACKS,
+    CAP_BOUND,
+    CAP_LINKS,
+    CAP_POSSESSION,
+    HEARTBEAT,
+    JOINS_KNOWN,
+    JOINS_OPEN,
+    SERVER_ANNOUNCE,
+    USER_ADDED,
+    USER_REMOVED,
+)
+
+CAPS = [CAP_ACKS, CAP_BOUND, CAP_LINKS, CAP_POSSESSION]
+
+
+def key_hash(pubkey: str) -> str:
+    """Return SHA-256 of a key's text in hex; of no key, nothing."""
+    return hashlib.sha256(pubkey.encode("utf-8")).hexdigest() if pubkey else ""
+
+
+@dataclass(slots=True)
+class Mesh:
+    """One node's view of the network, and what it says of itself."""
+
+    directory: Directory
+    host: str
+    port: int
+    pubkey: str
+    instance: str
+    """Fresh with each start, so that others tell a restart from a second link."""
+    is_key: Callable[[str], bool]
+    """Whether a text is an RSA-4096 public key; cryptography is another room's."""
+    fresh: Callable[[], str]
+    """Makes an id that was never used; randomness is another room's, too."""
+    secure: bool = False
+    """Whether others reach us over wss://."""
+    limits: Limits = field(default_factory=Limits)
+    topology: Topology = field(default_factory=Topology)
+    channel: Channel = field(default_factory=Channel)
+    deliveries: Deliveries = field(init=False)
+    receipts: Receipts = field(default_factory=Receipts)
+    pins: dict[str, str] = field(default_factory=dict)
+    """The key of every server that was ever seen, by id; it outlives the process."""
+    introducer_keys: frozenset[str] = frozenset()
+    """The keys of the bootstrap list: the operator's own word."""
+    joins: str = JOINS_OPEN
+    rivals: dict[str, Location] = field(default_factory=dict)
+    """Users whom a second server claims: theirs once the first one lets go."""
+    parties: dict[LinkId, Party] = field(default_factory=dict)
+    """Everybody at the other end of a link."""
+    now: float = 0.0
+    """Monotonic seconds; the node sets both clocks before each call."""
+    now_ms: int = 0
+    """Unix time in milliseconds."""
+    told_links: frozenset[str] = frozenset()
+    """The neighbours of our last HEARTBEAT."""
+    counters: Counter[str] = field(default_factory=Counter)
+    """How often each limit was reached."""
+    stamped_at: int = 0
+    """The last time that we signed."""
+    announced_at: int = 0
+    """The ts of our last new SERVER_ANNOUNCE."""
+
+    def __post_init__(self) -> None:
+        self.deliveries = Deliveries(self.limits.unanswered)
+
+    @property
+    def server_id(self) -> str:
+        """Our own id."""
+        return self.directory.server_id
+
+    def hello(
+        self, *, nonce: str = "", answer: str = "", peer: str = "", peer_key: str = ""
+    ) -> dict[str, Any]:
+        """Return the payload of a JOIN, LINK or ANNOUNCE of ours."""
+        return ServerHello(
+            host=self.host,
+            port=self.port,
+            pubkey=self.pubkey,
+            agent=AGENT,
+            caps=CAPS,
+            instance=self.instance,
+            nonce=nonce,
+            answer=answer,
+            peer=peer,
+            peer_key=key_hash(peer_key),
+            server_id=self.server_id,
+            secure=self.secure,
+        ).write()
+
+    def welcome(
+        self, assigned_id: str, *, nonce: str, answer: str, peer_key: str
+    ) -> dict[str, Any]:
+        """Return the payload of our SERVER_WELCOME: only servers that are there now."""
+        me = _entry(self.server_id, self.host, self.port, self.pubkey, self.secure)
+        reachable = self.routes()
+        servers = [me] + [
+            _entry(one.id, one.host, one.port, one.pubkey, one.secure)
+            for one in self.directory.servers.values()
+            if one.id in reachable and one.id != assigned_id
+        ]
+        return {
+            "assigned_id": assigned_id,
+            "servers": servers,
+            # Users in this place make one implementation's users unroutable.
+            "clients": [{**one, "user_id": one["server_id"]} for one in servers],
+            "introducer": me,
+            "agent": AGENT,
+            "caps": CAPS,
+            "instance": self.instance,
+            "nonce": nonce,
+            "answer": answer,
+            "peer": assigned_id,
+            "peer_key": key_hash(peer_key),
+            "server_id": self.server_id,
+        }
+
+    def routes(self) -> dict[str, str]:
+        """Return the reachable servers, each with the neighbour that leads there."""
+        return self.topology.routes(one.id for one in self.directory.linked())
+
+    def announcement(self, link: LinkId) -> Send:
+        """
+        Return our SERVER_ANNOUNCE for one more link.
+
+        Within a minute it is the same frame each time: who has it drops the copies.
+        """
+        if self.now_ms - self.announced_at > 60_000:
+            self.announced_at = self.now_ms
+        return Send(link, SERVER_ANNOUNCE, self.hello(), to="*", ts=self.announced_at)
+
+    def heartbeat(self) -> SendAll:
+        """Tell all neighbours that we are here, and whom we are linked to."""
+        linked = sorted(self.directory.linked(), key=lambda one: one.id)
+        names = [one.id for one in linked]
+        self.told_links = frozenset(names)
+        # On every link: the original closes one that is silent, and forgets us with it.
+        links = tuple(link for one in linked for link in one.links)
+        return SendAll(links, HEARTBEAT, {"links": names})
+
+    def rename(self, server_id: str) -> None:
+        """Take another id; the directory's own rows follow."""
+        self.directory.server_id = server_id
+        for user_id in self.directory.local_users:
+            old = self.directory.user_locations[user_id]
+            self.directory.user_locations[user_id] = replace(old, server_id=server_id)
+
+    def stamp(self) -> int:
+        """Return Unix milliseconds that nothing else of ours was said at."""
+        self.stamped_at = max(self.now_ms, self.stamped_at + 1)
+        return self.stamped_at
+
+    def key_of(self, server_id: str) -> str:
+        """Return the key that a server id is bound to, or nothing."""
+        server = self.directory.servers.get(server_id)
+        return server.pubkey if server is not None else self.pins.get(server_id, "")
+
+    def check_may_join(self, server_id: str, pubkey: str) -> None:
+        """Raise ``Refused`` if ``--joins`` keeps this server out."""
+        if not self.may_join(server_id, pubkey):
+            raise Refused(
+                ErrorCode.NOT_ALLOWED,
+                f"--joins {self.joins}: {server_id} is not among the servers let in",
+            )
+
+    def may_join(self, server_id: str, pubkey: str) -> bool:
+        """Say whether ``--joins`` lets this server in."""
+        if self.joins == JOINS_OPEN or pubkey in self.introducer_keys:
+            return True
+        return self.joins == JOINS_KNOWN and self.pins.get(server_id) == pubkey
+
+    def check_room_for_pin(self, server_id: str) -> None:
+        """Raise ``Refused`` if one more server id would be too many to remember."""
+        if server_id not in self.pins and len(self.pins) >= self.limits.pins:
+            raise Refused(
+                ErrorCode.LIMIT, f"max-pins: {self.limits.pins} servers are remembered"
+            )
+
+    def pin(self, server_id: str, pubkey: str) -> Iterator[Effect]:
+        """Bind a server id to its key, from first sight on."""
+        if self.pins.get(server_id) != pubkey:
+            self.pins[server_id] = pubkey
+            yield Pin(server_id)
+
+    def make_room(self) -> None:
+        """Forget a server that is gone if we know too many, or raise ``Refused``."""
+        servers = self.directory.servers
+        if len(servers) < self.limits.servers:
+            return
+        gone = [one for one in servers.values() if not one.links and not one.users]
+        if not gone:
+            raise Refused(
+                ErrorCode.LIMIT, f"max-servers: {self.limits.servers} are known"
+            )
+        oldest = min(gone, key=lambda one: one.heard)
+        del servers[oldest.id]
+        self.topology.forget(oldest.id)
+
+    def address_of(self, url: str) -> tuple[str, int, bool]:
+        """Return host and port of a URL that we dialled, and whether it is wss://."""
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port or 0, parts.scheme == "wss"
+
+    def welcome_user(
+        self, server_id: str, user_id: str, pubkey: str, ts: int
+    ) -> Iterator[Effect]:
+        """Note a user that a server of others told in its WELCOME of ``ts``."""
+        before = self.directory.user_locations.get(user_id)
+        if before is None:
+            yield from self.appear(user_id, Location(server_id, pubkey, ts=ts))
+        elif before.server_id == server_id:
+            yield from self.appear(user_id, replace(before, pubkey=pubkey, ts=ts))
+
+    def appear(self, user_id: str, location: Location) -> Iterator[Effect]:
+        """Note a user; tell our own users if that is news to them."""
+        before = self.directory.user_locations.get(user_id)
+        self.check_room(user_id)
+        self.directory.locate(user_id, location)
+        yield Seen(user_id)
+        if before is None or replace(before, ts=0, at=0) != replace(
+            location, ts=0, at=0
+        ):
+            links = self.directory.user_links()
+            if links:
+                yield SendAll(links, USER_ADDED, self.user_entry(user_id, location))
+
+    def can(self, user_id: str, extra: str) -> bool:
+        """Say whether a device of a local user has a capability."""
+        devices = self.directory.local_users.get(user_id, ())
+        greetings = (self.parties[link].hello for link in devices)
+        return any(extra in getattr(one, "extras", ()) for one in greetings)
+
+    def check_room(self, user_id: str) -> None:
+        """Raise ``Refused`` if one more user would be too many."""
+        known = self.directory.user_locations
+        if user_id not in known and len(known) >= self.limits.users:
+            raise Refused(ErrorCode.LIMIT, f"max-users: {self.limits.users} are known")
+
+    def vanish(self, user_id: str, ts: int = 0) -> Iterator[Effect]:
+        """Forget a user and tell our own users."""
+        if user_id in self.directory.user_locations:
+            self.directory.remove(user_id, ts)
+            links = self.directory.user_links()
+            if links:
+                yield SendAll(links, USER_REMOVED, {"user_id": user_id})
+            yield from self._succeed(user_id)
+
+    def claim_later(self, user_id: str, location: Location) -> None:
+        """Keep a second server's claim: word of the first one's loss may be late."""
+        if len(self.rivals) < self.limits.users:
+            self.rivals[user_id] = location
+
+    def _succeed(self, user_id: str) -> Iterator[Effect]:
+        """Let the second server have a user whom the first one has lost."""
+        rival = self.rivals.pop(user_id, None)
+        server = self.directory.servers.get(rival.server_id) if rival else None
+        if rival is None or server is None or server.id not in self.routes():
+            return
+        if not self.directory.is_history(server, user_id, rival.ts, rival.at):
+            yield from self.appear(user_id, rival)
+
+    def user_entry(self, user_id: str, location: Location) -> dict[str, Any]:
+        """Return how a user is told to users: USER_ADDED and LIST_RESPONSE."""
+        return {
+            "user_id": user_id,
+            "pubkey": location.pubkey,
+            "online_local": location.server_id == self.server_id,
+            "server_id": location.server_id,
+            "display_name": location.display_name,
+            "extras": list(location.extras),
+        }
+
+
+def _entry(
+    server_id: str, host: str, port: int, pubkey: str, secure: bool
+) -> dict[str, Any]:
+    """Return one server as SERVER_WELCOME lists it; ``secure`` only where it is."""
+    entry = {"server_id": server_id, "host": host, "port": port, "pubkey": pubkey}
+    return {**entry, "secure": True} if secure else entry

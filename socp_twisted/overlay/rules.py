@@ -1,0 +1,361 @@
+"""
+What follows from a server's frame?  One function per message type.  (SOCP 8)
+
+A rule sees a frame whose signature was verified with the key of the server in ``from``,
+which need not be the server at the other end of the link: gossip travels on.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay.arrival import forget_server, register
+from socp_twisted.overlay.content import BY_SERVER_TYPE, Kind, hand_over
+from socp_twisted.overlay.directory import Location, Server
+from socp_twisted.overlay.effects import Effect, Forward, Notice, Send, SendAll, Settled
+from socp_twisted.overlay.freshness import is_history, stamp
+from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.party import Party
+from socp_twisted.overlay.profile import display_name, extras
+from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.payloads import (
+    ChannelAdd,
+    ErrorReport,
+    Heartbeat,
+    Routed,
+    ServerHello,
+    UserAdvertise,
+    UserRemove,
+)
+from socp_twisted.wire.vocabulary import (
+    ACK,
+    ERROR,
+    EXTRA_RECEIPTS,
+    HEARTBEAT,
+    PUBLIC_CHANNEL_ADD,
+    PUBLIC_CHANNEL_KEY_SHARE,
+    PUBLIC_CHANNEL_UPDATED,
+    SERVER_ANNOUNCE,
+    SERVER_HELLO_JOIN,
+    SERVER_HELLO_LINK,
+    SERVER_WELCOME,
+    USER_ADVERTISE,
+    USER_REMOVE,
+)
+
+Rule = Callable[[Mesh, Party, Envelope], Iterator[Effect]]
+
+
+def server_announce(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """Note where a server listens, link to it, and pass it on."""
+    hello = ServerHello.read(envelope.payload)
+    known = mesh.directory.servers.get(envelope.sender)
+    if mesh.key_of(envelope.sender) not in ("", hello.pubkey):
+        raise Refused(ErrorCode.BAD_KEY, f"{envelope.sender} has another key here")
+    if known is None:
+        mesh.check_may_join(envelope.sender, hello.pubkey)
+        mesh.check_room_for_pin(envelope.sender)
+        holder = mesh.directory.server_of_key(hello.pubkey)
+        if holder is not None:  # one key is one server, or it could be thousands
+            if holder.links:
+                raise Refused(ErrorCode.NAME_IN_USE, f"this key is {holder.id}'s")
+            yield from forget_server(mesh, holder.id)
+    news = known is None
+    said = stamp(envelope)
+    if known is not None and known.links and hello.instance == known.instance:
+        known.announced_at = max(known.announced_at, said.at)
+    if known is None or not known.links:
+        server = register(
+            mesh,
+            envelope.sender,
+            hello.host,
+            hello.port,
+            hello.pubkey,
+            secure=hello.secure,
+        )
+        server.caps = frozenset(hello.caps)
+        if said.at > server.announced_at:  # an old one must not bring back its process
+            if server.instance not in ("", hello.instance):
+                # Restarted out of our sight: whom it does not tell again is gone.
+                server.again_from, server.told_again = envelope.ts, mesh.now
+            server.announced_at, server.instance = said.at, hello.instance
+        # It was told of us, too, and dials us first: two links would be one too many.
+        yield server.sign_of_life(soon=False)
+    if news:
+        yield Notice("heard of {server_id}", {"server_id": envelope.sender})
+    yield from gossip(mesh, party, envelope)
+
+
+def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """A user is at the server that says so, unless another one still has them."""
+    told = UserAdvertise.read(envelope.payload)
+    server = _own_users_only(mesh, envelope, told.server_id)
+    said = stamp(envelope)
+    at = said.at if said.is_signed else 0
+    if is_history(server, said) or mesh.directory.is_history(
+        server, told.user_id, envelope.ts, at
+    ):
+        return
+    before = mesh.directory.user_locations.get(told.user_id)
+    twin = mesh.directory.twin(told.user_id)
+    if before is not None and before.ts < server.again_from:
+        server.told_again = mesh.now
+    key = told.pubkey or told.meta.get("pubkey") or ""
+    if type(key) is not str or (key and not mesh.is_key(key)):
+        raise Refused(ErrorCode.BAD_KEY, f"the key of {told.user_id} is not RSA-4096")
+    name = display_name(told.meta)
+    if name == told.user_id:
+        name = ""  # what we write where there is none: others want it filled
+    ts = envelope.ts
+    if before is not None and before.server_id == server.id:
+        ts = max(ts, before.ts)  # a copy that took a longer way is no older word
+    location = Location(server.id, key, name, extras(told.meta), ts, at)
+    if before is None and twin is not None:
+        detail = f"{told.user_id} would be mistaken for {twin}"
+        yield from _report_claim(mesh, told.user_id, server.id, detail)
+        return
+    if before is not None and before.server_id != server.id:
+        if before.server_id == mesh.server_id or before.server_id in mesh.routes():
+            mesh.claim_later(told.user_id, location)
+            detail = f"{told.user_id} is online at {before.server_id}"
+            yield from _report_claim(mesh, told.user_id, server.id, detail)
+            return
+    yield from mesh.appear(told.user_id, location)
+    yield from gossip(mesh, party, envelope)
+
+
+def _report_claim(
+    mesh: Mesh, user_id: str, claimer: str, detail: str
+) -> Iterator[Effect]:
+    """A user is at one server: the first stands, and both are told of the second."""
+    code = ErrorCode.NAME_IN_USE
+    mesh.counters[f"refused {code}"] += 1
+    yield Notice(
+        "refused USER_ADVERTISE from {server_id}: {reason}",
+        {"server_id": claimer, "reason": detail},
+    )
+    claim = {"code": code, "detail": detail, "user_id": user_id}
+    yield from reply(mesh, claimer, ERROR, claim)
+    links = tuple(mesh.directory.local_users.get(user_id, ()))
+    if links:
+        detail = f"{claimer} says that you are there: somebody may use your name"
+        yield SendAll(links, ERROR, {"code": code, "detail": detail}, to=user_id)
+
+
+def user_remove(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """A user has left; only the server that has them can say so."""
+    told = UserRemove.read(envelope.payload)
+    server = _own_users_only(mesh, envelope, told.server_id)
+    said = stamp(envelope)
+    at = said.at if said.is_signed else 0
+    if is_history(server, said) or mesh.directory.is_history(
+        server, told.user_id, envelope.ts, at
+    ):
+        return
+    rival = mesh.rivals.get(told.user_id)
+    if rival is not None and rival.server_id == server.id:
+        del mesh.rivals[told.user_id]
+    location = mesh.directory.user_locations.get(told.user_id)
+    if location is not None and location.server_id == server.id:
+        yield from mesh.vanish(told.user_id, said.at)
+    yield from gossip(mesh, party, envelope)
+
+
+def heartbeat(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """A server is alive, and may say whom it is linked to."""
+    links = Heartbeat.read(envelope.payload).links
+    if links is not None:
+        server = mesh.directory.servers[envelope.sender]
+        said = stamp(envelope)
+        if is_history(server, said):
+            return
+        mesh.topology.claim(envelope.sender, links, said.at, mesh.now)
+        if not server.links:
+            # Alive, and we had to hear it from another: try again to link to it.
+            yield server.sign_of_life(soon=False)
+        yield from gossip(mesh, party, envelope)
+
+
+def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """Local, else through the server that hosts them, else USER_NOT_FOUND."""
+    kind = BY_SERVER_TYPE[envelope.type]
+    told = Routed.read(envelope.payload)
+    kind.shape.read(envelope.payload)
+    sender = mesh.directory.user_locations.get(told.sender)
+    if sender is not None and sender.server_id != envelope.sender:
+        raise Refused(
+            ErrorCode.NOT_ALLOWED, f"{told.sender} is not a user of {envelope.sender}"
+        )
+    key = envelope.payload.get("sender_pub") or ""
+    if key and sender is not None and sender.pubkey not in ("", key):
+        raise Refused(ErrorCode.BAD_KEY, f"this is not the key of {told.sender}")
+    if key and not mesh.is_key(key):
+        raise Refused(ErrorCode.BAD_KEY, "sender_pub is not an RSA-4096 key")
+    reference = _reference(envelope)
+    if told.user_id in mesh.directory.local_users:
+        yield from _hand_over_once(mesh, envelope, kind, told, reference)
+        return
+    location = mesh.directory.user_locations.get(told.user_id)
+    if location is not None and location.server_id != envelope.sender:
+        hop = mesh.routes().get(location.server_id)
+        if hop is not None and hop != party.name:
+            yield Forward((mesh.directory.servers[hop].links[-1],), envelope)
+            return
+    yield from reply(
+        mesh,
+        envelope.sender,
+        ERROR,
+        {
+            "code": ErrorCode.USER_NOT_FOUND,
+            "detail": f"{told.user_id} is not online",
+            "msg_ref": reference,
+            "user_id": told.user_id,
+        },
+    )
+
+
+def _hand_over_once(
+    mesh: Mesh, envelope: Envelope, kind: Kind, told: Routed, reference: str
+) -> Iterator[Effect]:
+    """Hand content to a local user; what its server sends again is not given again."""
+    origin, receipts = envelope.sender, mesh.receipts
+    if reference and receipts.is_owed(origin, reference, mesh.now):
+        return  # the user's client has it, and will say so
+    receipt = ""
+    if not (reference and receipts.is_given(origin, reference)):
+        if reference and kind.is_kept and mesh.can(told.user_id, EXTRA_RECEIPTS):
+            receipt = receipts.ask(origin, reference, told.user_id, mesh.now)
+        ts = envelope.ts if told.ts is None else told.ts
+        yield hand_over(mesh, told.user_id, kind, envelope.payload, ts, receipt)
+    if reference and not receipt:
+        receipts.remember(origin, reference)
+        delivered = {"msg_ref": reference, "status": "delivered"}
+        yield from reply(mesh, envelope.sender, ACK, delivered)
+
+
+def channel_add(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """Users of another server belong to the public channel, as everybody does."""
+    told = ChannelAdd.read(envelope.payload)
+    server = mesh.directory.servers[envelope.sender]
+    strangers = [user_id for user_id in told.add if user_id not in server.users]
+    if strangers:
+        raise Refused(
+            ErrorCode.NOT_ALLOWED,
+            f"{strangers[0]} is not a user of {envelope.sender}",
+        )
+    mesh.channel.add(told.add)
+    mesh.channel.heard(told.if_version + 1)
+    yield from gossip(mesh, party, envelope)
+
+
+def channel_note(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """Wraps and key shares of others: passed on, and nobody's keys are ours to keep."""
+    yield from gossip(mesh, party, envelope)
+
+
+def error(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """Somebody could not do what we asked: the log says so, or the user who asked."""
+    if envelope.to not in ("", mesh.server_id):
+        yield from _pass_on(mesh, party, envelope)
+        return
+    told = ErrorReport.read(envelope.payload)
+    gone = mesh.directory.user_locations.get(told.user_id)
+    if (
+        told.code == ErrorCode.USER_NOT_FOUND
+        and gone is not None
+        and gone.server_id == envelope.sender
+    ):
+        yield from mesh.vanish(told.user_id)  # their server should know
+    links = tuple(mesh.directory.local_users.get(told.user_id, ()))
+    if told.code == ErrorCode.NAME_IN_USE and links:
+        # Another server has a user of this name, and did not take ours for them.
+        problem = {"code": told.code, "detail": f"{envelope.sender}: {told.detail}"}
+        yield SendAll(links, ERROR, problem, to=told.user_id)
+    waiting = mesh.deliveries.settle(told.msg_ref, envelope.sender)
+    if waiting is not None:
+        yield waiting.failed(told.code, told.detail)
+    elif told.msg_ref:
+        yield Settled(told.msg_ref, envelope.sender, told.code, told.detail)
+    else:
+        yield Notice(
+            "{server_id} says {code}: {detail}",
+            {"server_id": envelope.sender, "code": told.code, "detail": told.detail},
+        )
+
+
+def ack(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """A delivery arrived: tell the user who sent it."""
+    if envelope.to not in ("", mesh.server_id):
+        yield from _pass_on(mesh, party, envelope)
+        return
+    reference = envelope.payload.get("msg_ref")
+    if type(reference) is str:
+        waiting = mesh.deliveries.settle(reference, envelope.sender)
+        if waiting is not None:
+            yield from waiting.delivered()
+        else:
+            yield Settled(reference, envelope.sender)
+
+
+def nothing(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """A greeting on a link that is up: it changes nothing, whatever it says."""
+    return iter(())
+
+
+RULES: dict[str, Rule] = {
+    SERVER_ANNOUNCE: server_announce,
+    USER_ADVERTISE: user_advertise,
+    USER_REMOVE: user_remove,
+    HEARTBEAT: heartbeat,
+    **dict.fromkeys(BY_SERVER_TYPE, content),
+    PUBLIC_CHANNEL_ADD: channel_add,
+    PUBLIC_CHANNEL_UPDATED: channel_note,
+    PUBLIC_CHANNEL_KEY_SHARE: channel_note,
+    ERROR: error,
+    ACK: ack,
+    SERVER_HELLO_JOIN: nothing,
+    SERVER_HELLO_LINK: nothing,
+    SERVER_WELCOME: nothing,
+}
+
+
+def gossip(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """Pass a frame on to the servers that cannot have it from its origin."""
+    origin = envelope.sender
+    links = tuple(
+        server.links[-1]
+        for server in mesh.directory.linked()
+        if server.id not in (origin, party.name)
+        and not mesh.topology.has_link(origin, server.id)
+    )
+    if links:
+        yield Forward(links, envelope)
+
+
+def reply(
+    mesh: Mesh, server_id: str, kind: str, payload: Mapping[str, object]
+) -> Iterator[Effect]:
+    """Tell a server something, through whoever leads there."""
+    hop = mesh.routes().get(server_id)
+    if hop is not None:
+        link = mesh.directory.servers[hop].links[-1]
+        yield Send(link, kind, payload, to=server_id)
+
+
+def _pass_on(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    hop = mesh.routes().get(envelope.to)
+    if hop is not None and hop != party.name:
+        yield Forward((mesh.directory.servers[hop].links[-1],), envelope)
+
+
+def _own_users_only(mesh: Mesh, envelope: Envelope, server_id: str) -> Server:
+    if server_id != envelope.sender:
+        raise Refused(
+            ErrorCode.NOT_ALLOWED,
+            f"{envelope.sender} cannot speak for the users of {server_id}",
+        )
+    return mesh.directory.servers[server_id]
+
+
+def _reference(envelope: Envelope) -> str:
+    reference = envelope.payload.get("msg_id")
+    return reference if type(reference) is str and len(reference) <= 60 else ""

@@ -1,0 +1,466 @@
+"""
+What became of a message?  Kept until it is answered, sent again until it arrives.
+
+A message of our own users is on disk before anything else happens to it, under an id
+made of its content: sent again by its sender, it is the same message.  It goes to the
+recipient's connection or server, in order; what is not answered stays, and goes again
+when the recipient is seen.  The sender is told ``delivered``, ``queued`` and then
+``delivered``, or why not.  (SOCP 10; holding is ours)
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
+
+from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
+from socp_twisted.overlay.content import (
+    BY_USER_TYPE,
+    as_sent,
+    dispatch,
+    recipient,
+)
+from socp_twisted.overlay.effects import Answer, Effect, Send, Settled
+from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.party import Party
+from socp_twisted.store.interface import (
+    Acquaintance,
+    Message,
+    State,
+    Store,
+    StoreError,
+)
+from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.payloads import MsgDirect
+from socp_twisted.wire.vocabulary import (
+    ACK,
+    ANSWER_TIMEOUT,
+    MSG_DIRECT,
+    MSG_PUBLIC_CHANNEL,
+    STALE_AFTER,
+)
+
+POSTED_TYPES = frozenset({MSG_DIRECT, MSG_PUBLIC_CHANNEL})
+"""What is kept until it is answered.  Files are not: both ends must be there."""
+
+WINDOW = 32
+"""Messages under way to one recipient; the rest wait on disk."""
+
+EXPIRE_EVERY = 60.0
+"""Seconds between two looks for what has waited too long."""
+
+TRIES = 3
+"""Times that a message is sent to somebody who is online and does not answer."""
+
+AGAIN_AFTER = 30.0
+"""Seconds after which what was not answered is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Who should answer for a message, and until when (monotonic seconds)."""
+
+    server_id: str
+    deadline: float
+    tries: int = 0  # that nobody answered, since the recipient was seen
+    again: float = 0.0  # when one that was set aside is sent again
+
+
+@dataclass(slots=True)
+class Flow:
+    """The messages on their way to one recipient."""
+
+    under_way: dict[str, Way] = field(default_factory=dict)
+    aside: dict[str, Way] = field(default_factory=dict)
+    """What was not answered in time: it waits by itself."""
+    last_seq: int = 0
+    more: bool = False  # there may be more on disk
+    rest_until: float = 0.0
+    lock: DeferredLock = field(default_factory=DeferredLock)
+    """Held from the disk to the link: messages leave in the order of the disk."""
+
+    def way(self, msg_id: str) -> Way | None:
+        """Return who was asked for a message that is not answered yet."""
+        return self.under_way.get(msg_id) or self.aside.get(msg_id)
+
+
+class Post:
+    """Takes messages in, and sees to it that each is answered for."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        store: Store,
+        perform: Callable[[Iterable[Effect]], None],
+        *,
+        hold: float,
+    ) -> None:
+        """``hold`` is how many seconds a message may wait; 0 holds nothing."""
+        self._mesh = mesh
+        self._store = store
+        self._perform = perform
+        self._hold = hold
+        self._flows: dict[str, Flow] = {}
+        self._expire_at = mesh.now
+        self._is_open = self._is_ticking = False
+        self._met: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Recall whom messages wait for."""
+        for user_id in await self._store.recipients():
+            self._flows[user_id] = Flow(more=True)
+        self._is_open = True
+
+    # -- taking in ---------------------------------------------------------------------
+
+    async def attend(self, party: Party, envelope: Envelope) -> list[Effect]:
+        """Take a message of a user, or raise ``SocpError``; say what follows."""
+        message = self._read(party, envelope)
+        try:
+            await self._check(message)
+            return await self._take_in_turn(message)
+        except StoreError as why:
+            raise Refused(
+                ErrorCode.LIMIT, "the message cannot be kept: the disk refuses"
+            ) from why
+
+    async def _check(self, message: Message) -> None:
+        fault: SocpError | None = None
+        if abs(self._mesh.now_ms - message.ts) > STALE_AFTER * 1000:
+            fault = MalformedFrame("'ts' is more than 10 minutes off: check your clock")
+        elif not await self._is_known(message.recipient):
+            fault = Refused(
+                ErrorCode.USER_NOT_FOUND, f"{message.recipient} was never seen here"
+            )
+        # Sent again it is answered, however late, and whoever has left meanwhile.
+        if fault is not None and await self._store.message(message.msg_id) is None:
+            raise fault
+
+    async def _take_in_turn(self, message: Message) -> list[Effect]:
+        flow = self._flows.setdefault(message.recipient, Flow())
+        await flow.lock.acquire()
+        try:
+            return await self._take(flow, message)
+        finally:
+            flow.lock.release()
+            self._drop_if_idle(message.recipient, flow)
+
+    async def _take(self, flow: Flow, message: Message) -> list[Effect]:
+        limits = self._mesh.limits
+        kept = await self._store.accept(message, limits.held, limits.held_in_all)
+        if kept is None:
+            raise Refused(
+                ErrorCode.LIMIT,
+                f"max-held: {limits.held} messages of yours wait, or "
+                f"max-held-in-all: {limits.held_in_all} of everybody's",
+            )
+        if kept.state != State.WAITING:
+            return await self._tell(kept)
+        if kept.msg_id in flow.under_way:
+            return []
+        if kept.msg_id in flow.aside:
+            return await self._tell_queued(kept)
+        if flow.more or len(flow.under_way) >= WINDOW:
+            flow.more = True
+            return await self._tell_queued(kept)
+        flow.last_seq = max(flow.last_seq, kept.seq)
+        return await self._send(flow, kept)
+
+    def _read(self, party: Party, envelope: Envelope) -> Message:
+        limit = self._mesh.limits.message
+        if len(envelope.frame) > limit:
+            raise Refused(ErrorCode.LIMIT, f"max-message: {limit} bytes at most")
+        told = MsgDirect.read(envelope.payload)
+        to = recipient(party, envelope, told.sender, told.to)
+        if told.sender_pub != party.key:
+            raise Refused(ErrorCode.BAD_KEY, "sender_pub is not the key of this user")
+        content = f"{envelope.type}\0{party.name}\0{to}\0{envelope.ts}\0"
+        name = hashlib.blake2b(
+            (content + told.ciphertext).encode("ascii"), digest_size=16
+        )
+        return Message(
+            name.hexdigest(),
+            party.name,
+            to,
+            envelope.type,
+            envelope.ts,
+            envelope.id,
+            as_sent(party, envelope),
+            self._mesh.now_ms,
+        )
+
+    async def _is_known(self, user_id: str) -> bool:
+        if user_id in self._mesh.directory.user_locations:
+            return True
+        if not self._hold:
+            return False
+        known = await self._store.user(user_id)
+        return known is not None or (
+            await self._store.acquaintance(user_id) is not None
+        )
+
+    # -- sending -----------------------------------------------------------------------
+
+    async def _send(self, flow: Flow, message: Message) -> list[Effect]:
+        """Send one message towards its recipient, and settle what needs no answer."""
+        held = self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000
+        sent = dispatch(
+            self._mesh,
+            message.recipient,
+            BY_USER_TYPE[message.type],
+            {**message.payload, "held": True} if held else message.payload,
+            message.ts,
+            message.msg_id,
+        )
+        if sent is None and not self._hold:
+            code, detail = ErrorCode.USER_NOT_FOUND, "cannot be reached now"
+            failed = await self._store.settle(
+                message.msg_id, State.FAILED, code, f"{message.recipient} {detail}"
+            )
+            return await self._tell(failed) if failed is not None else []
+        if sent is None:
+            self._stall(flow)
+            return await self._tell_queued(message)
+        if sent.answers:
+            deadline = self._mesh.now + ANSWER_TIMEOUT
+            flow.under_way[message.msg_id] = Way(sent.server_id, deadline)
+            return list(sent.effects)
+        try:
+            settled = await self._store.settle(message.msg_id, State.DELIVERED, "", "")
+        except StoreError as why:
+            self._log.warn("a message waits: {reason}", reason=str(why))
+            self._stall(flow)  # not sent, or it would be sent again
+            return await self._tell_queued(message)
+        tidings = await self._tell(settled, sent.status) if settled else []
+        return [*sent.effects, *tidings]
+
+    def _stall(self, flow: Flow) -> None:
+        """Begin again from the oldest, once the recipient is seen."""
+        flow.under_way.clear()
+        flow.aside.clear()
+        flow.last_seq, flow.more = 0, True
+        flow.rest_until = self._mesh.now + AGAIN_AFTER
+
+    async def seen(self, user_id: str) -> None:
+        """Send what waits for a user who has come online, or whose server has."""
+        if not self._is_open:
+            return
+        await self._meet(user_id)
+        if user_id in self._mesh.directory.local_users:
+            await self.greet(user_id)
+        flow = self._flows.get(user_id)
+        if flow is None:
+            return
+        await self._pump(user_id, flow, anew=True)
+
+    async def _meet(self, user_id: str) -> None:
+        """Remember everybody who was ever online: mail can wait for them."""
+        location = self._mesh.directory.user_locations.get(user_id)
+        if location is None or self._met.get(user_id) == location.pubkey:
+            return
+        now = self._mesh.now_ms
+        user = Acquaintance(user_id, location.pubkey, location.server_id, now, now)
+        before = await self._store.meet(user)
+        if len(self._met) >= self._mesh.limits.users:
+            self._met.clear()
+        self._met[user_id] = location.pubkey
+        if before.pubkey not in ("", location.pubkey):
+            self._log.warn(
+                "{user_id} has another key than before, at {server_id}",
+                user_id=user_id,
+                server_id=location.server_id,
+            )
+
+    async def _pump(self, user_id: str, flow: Flow, *, anew: bool = False) -> None:
+        """Send what is on disk, as far as the window allows."""
+        await flow.lock.acquire()
+        try:
+            if anew:
+                # What was under way may be lost with a link; who has it, drops it.
+                flow.under_way.clear()
+                flow.aside.clear()
+                flow.last_seq, flow.more, flow.rest_until = 0, True, 0.0
+            while flow.more and (room := WINDOW - len(flow.under_way)) > 0:
+                some = await self._store.waiting(user_id, flow.last_seq, room)
+                flow.more = len(some) == room
+                for message in some:
+                    flow.last_seq = message.seq
+                    self._perform(await self._send(flow, message))
+                    if flow.rest_until > self._mesh.now:
+                        return
+        finally:
+            flow.lock.release()
+            self._drop_if_idle(user_id, flow)
+
+    def _drop_if_idle(self, user_id: str, flow: Flow) -> None:
+        busy = flow.more or flow.under_way or flow.aside or flow.lock.locked
+        if not busy:
+            self._flows.pop(user_id, None)
+
+    # -- answers -----------------------------------------------------------------------
+
+    async def settle(self, answer: Settled) -> None:
+        """Take the answer to a message, from the server that was asked."""
+        found = await self._store.message(answer.msg_id)
+        flow = None if found is None else self._flows.get(found.recipient)
+        way = None if flow is None else flow.way(answer.msg_id)
+        if way is None or way.server_id != answer.server_id:
+            return  # late, or none of that server's business
+        if answer.code == ErrorCode.USER_NOT_FOUND and self._hold:
+            return  # they have just left: it waits until they are seen again
+        if answer.code:
+            code, detail = answer.code, answer.detail
+            self._perform(await self._fail(answer.msg_id, code, detail))
+            return
+        settled = await self._store.settle(answer.msg_id, State.DELIVERED, "", "")
+        if settled is not None:
+            self._perform(await self._tell(settled))
+            await self._done(settled)
+
+    async def _fail(self, msg_id: str, code: str, detail: str) -> list[Effect]:
+        failed = await self._store.settle(msg_id, State.FAILED, code, detail)
+        if failed is None:
+            return []
+        await self._done(failed)
+        return await self._tell(failed)
+
+    async def _done(self, message: Message) -> None:
+        flow = self._flows.get(message.recipient)
+        if flow is None:
+            return
+        flow.under_way.pop(message.msg_id, None)
+        flow.aside.pop(message.msg_id, None)
+        if flow.more and flow.rest_until <= self._mesh.now:
+            await self._pump(message.recipient, flow)
+        self._drop_if_idle(message.recipient, flow)
+
+    async def tick(self) -> None:
+        """Say ``queued`` of what was not answered in time; try again what rests."""
+        if not self._is_open or self._is_ticking:
+            return  # on a slow disk each tick would send everything once more
+        self._is_ticking = True
+        try:
+            await self._tick()
+        finally:
+            self._is_ticking = False
+
+    async def _tick(self) -> None:
+        now = self._mesh.now
+        if now >= self._expire_at:
+            self._expire_at = now + EXPIRE_EVERY
+            await self._expire()
+        for user_id, flow in list(self._flows.items()):
+            late = [one for one, way in flow.under_way.items() if way.deadline <= now]
+            if late and not self._hold:
+                await self._give_up(user_id, flow, late)
+                continue
+            for msg_id in late:
+                await self._set_aside(user_id, flow, msg_id)
+            if user_id not in self._mesh.directory.user_locations:
+                continue
+            if flow.more and flow.rest_until <= now:
+                await self._pump(user_id, flow)
+            for msg_id in [one for one, way in flow.aside.items() if way.again <= now]:
+                await self._send_again(flow, msg_id)
+            self._drop_if_idle(user_id, flow)
+
+    async def _set_aside(self, user_id: str, flow: Flow, msg_id: str) -> None:
+        """Let what nobody answers wait, so that it keeps no other message waiting."""
+        way = flow.under_way.pop(msg_id)
+        tries = way.tries + 1
+        online = user_id in self._mesh.directory.user_locations
+        if online and tries >= TRIES:
+            detail = "the recipient is online, but does not acknowledge it"
+            self._perform(await self._fail(msg_id, ErrorCode.TIMEOUT, detail))
+            return
+        again = self._mesh.now + AGAIN_AFTER
+        flow.aside[msg_id] = replace(way, tries=tries, again=again)
+        message = await self._store.message(msg_id)
+        if message is not None and message.state == State.WAITING:
+            self._perform(await self._tell_queued(message))
+
+    async def _send_again(self, flow: Flow, msg_id: str) -> None:
+        await flow.lock.acquire()
+        try:
+            way = flow.aside.pop(msg_id, None)
+            message = await self._store.message(msg_id)
+            if way is None or message is None or message.state != State.WAITING:
+                return
+            self._perform(await self._send(flow, message))
+            if msg_id in flow.under_way:
+                flow.under_way[msg_id] = replace(
+                    flow.under_way[msg_id], tries=way.tries
+                )
+        finally:
+            flow.lock.release()
+
+    async def _give_up(self, user_id: str, flow: Flow, msg_ids: list[str]) -> None:
+        detail = "the recipient's server did not answer in 10 s"
+        for msg_id in msg_ids:
+            flow.under_way.pop(msg_id, None)
+            self._perform(await self._fail(msg_id, ErrorCode.TIMEOUT, detail))
+        self._drop_if_idle(user_id, flow)
+
+    async def _expire(self) -> None:
+        """Give up what waited longer than ``hold``, and tell its senders."""
+        now, hold = self._mesh.now_ms, max(self._hold, ANSWER_TIMEOUT)
+        known = 2 * STALE_AFTER  # sent again for longer than that, it would be stale
+        given_up = await self._store.expire(
+            now - int(hold * 1000),
+            now - int(known * 1000),
+            now - int((2 * hold + known) * 1000),
+            self._mesh.limits.users,
+        )
+        for user_id in {message.recipient for message in given_up}:
+            flow = self._flows.get(user_id)
+            if flow is not None and not flow.under_way:
+                await self._pump(user_id, flow, anew=True)  # is there more?
+        for message in given_up:
+            failed = await self._store.message(message.msg_id)
+            if failed is not None:
+                self._perform(await self._tell(failed))
+
+    # -- telling the sender ------------------------------------------------------------
+
+    async def greet(self, user_id: str) -> None:
+        """Tell a user who has logged in what became of their messages meanwhile."""
+        for message in await self._store.untold(user_id):
+            self._perform(await self._tell(message))
+
+    async def _tell(self, message: Message, status: str = "delivered") -> list[Effect]:
+        links = self._mesh.directory.local_users.get(message.sender, [])
+        if message.state == State.FAILED:
+            tidings: list[Effect] = [
+                Answer(link, message.code, message.detail, message.msg_ref)
+                for link in links
+            ]
+        else:
+            tidings = self._acks(message, status)
+        if links:
+            await self._note(message, message.state)
+        return tidings
+
+    async def _tell_queued(self, message: Message) -> list[Effect]:
+        if message.told == "queued":
+            return []
+        await self._note(message, "queued")
+        return self._acks(message, "queued")
+
+    async def _note(self, message: Message, what: str) -> None:
+        """Write down what the sender is told; else they are told again, no more."""
+        try:
+            await self._store.told(message.msg_id, what)
+        except StoreError as why:
+            self._log.warn("a sender may be told twice: {reason}", reason=str(why))
+
+    def _acks(self, message: Message, status: str) -> list[Effect]:
+        if not message.msg_ref:
+            return []  # they did not ask
+        return [
+            Send(link, ACK, {"msg_ref": message.msg_ref, "status": status})
+            for link in self._mesh.directory.local_users.get(message.sender, [])
+        ]

@@ -1,0 +1,119 @@
+"""How does what we say leave?  Signed once, queued in order, on each link it is for."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from socp_twisted.net.link import Link
+from socp_twisted.net.outbox import Draft
+from socp_twisted.overlay.effects import Answer, Forward, LinkId, Send, SendAll
+from socp_twisted.overlay.freshness import bind
+from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.profile import harmless
+from socp_twisted.trust.signer import Signer
+from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.vocabulary import ERROR, EVERYBODY, STATES
+
+EVERYBODYS_LANE = 0
+"""Presence and heartbeats: what goes to many takes turns with each of them."""
+
+
+class Sender:
+    """Makes frames of what the rules ask for."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        signer: Signer,
+        links: Mapping[LinkId, Link],
+        after: Callable[[], None],
+    ) -> None:
+        """
+        Send on ``links``, those that are open; the node keeps the table.
+
+        ``after`` is called when a frame has been signed: others may be waiting for it.
+        """
+        self._mesh = mesh
+        self._signer = signer
+        self._links = links
+        self._after = after
+        self._last_ts = 0
+
+    def send(self, effect: Send) -> None:
+        """Send one frame on one link."""
+        party = self._mesh.parties.get(effect.link)
+        if party is not None and not party.is_closing:
+            to = effect.to or party.name or EVERYBODY
+            lane = effect.link
+            draft = self._draft(effect, to, party.is_server, lane, effect.extra)
+            self._push(effect.link, draft)
+
+    def send_all(self, effect: SendAll) -> None:
+        """Send the same frame on several links: one signature."""
+        for link_id in effect.links:
+            party = self._mesh.parties.get(link_id)
+            # They are all of one kind, servers or users, but who is closing is neither.
+            if party is not None and not party.is_closing:
+                lane = link_id if len(effect.links) == 1 else EVERYBODYS_LANE
+                draft = self._draft(effect, effect.to, party.is_server, lane)
+                for link in effect.links:
+                    self._push(link, draft)
+                return
+
+    def forward(self, effect: Forward) -> None:
+        """Send somebody else's frame as it came."""
+        draft = Draft(effect.envelope.frame)
+        for link in effect.links:
+            self._push(link, draft)
+
+    def answer(self, effect: Answer) -> None:
+        """Send an ERROR."""
+        # Both may be another server's words, on their way to a user's screen.
+        code, detail = harmless(str(effect.code)), harmless(effect.detail)
+        payload = {"code": code, "detail": detail}
+        if effect.msg_ref:
+            payload["msg_ref"] = effect.msg_ref
+        self.send(Send(effect.link, ERROR, payload))
+
+    def _draft(
+        self,
+        effect: Send | SendAll,
+        to: str,
+        to_server: bool,
+        lane: int,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Draft:
+        """Begin a frame of ours; it waits for its signature, and others do not."""
+        ts = self._next_ts() if effect.ts is None else effect.ts
+        payload = effect.payload
+        if to_server and "bound" not in payload:
+            at = ts if effect.type in STATES else self._mesh.stamp()
+            payload = bind(self._mesh, effect.type, to, payload, at)
+        envelope = Envelope.create(
+            effect.type,
+            self._mesh.server_id,
+            to,
+            ts,
+            payload,
+            id=uuid.uuid4().hex,
+            extra=extra,
+        )
+        draft = Draft()
+
+        def signed(sig: str) -> None:
+            # Without a signature, which would be our bug, others still want theirs.
+            draft.finish(envelope.to_frame(sig) if sig else b"")
+            self._after()
+
+        self._signer.sign(envelope.signed, signed, lane)
+        return draft
+
+    def _push(self, link_id: LinkId, draft: Draft) -> None:
+        link = self._links.get(link_id)
+        if link is not None:
+            link.outbox.push(draft)
+
+    def _next_ts(self) -> int:
+        """Return a ts that we never used: two frames of one millisecond differ."""
+        self._last_ts = max(self._mesh.now_ms, self._last_ts + 1)
+        return self._last_ts

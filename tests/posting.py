@@ -1,0 +1,57 @@
+"""Nodes that hold messages, and users whose clients give receipts."""
+
+from typing import Any
+
+from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.vocabulary import MSG_DIRECT
+from tests.keyring import pub_of
+from tests.support import Site
+from tests.users import Person, UserTestCase, key_name
+
+
+class PostTestCase(UserTestCase):
+    """Nodes that hold messages for a day, and users whose clients give receipts."""
+
+    hold = 86_400.0
+
+    def reader(self, site: Site, user_id: str) -> Person:
+        """Log a user in whose client gives receipts, when the test says so."""
+        person = self.person(site)
+        person.user_id, person.key = user_id, key_name(user_id)
+        hello = {"client": "test", "pubkey": pub_of(person.key), "nonce": "a nonce"}
+        hello_and = {**hello, "meta": {"extras": ["receipts"]}}
+        person.say("USER_HELLO", user_id, "*", hello_and, key=person.key)
+        answer = person.only("USER_HELLO_ACK").payload
+        person.challenge, person.server_key = answer["nonce"], answer["pubkey"]
+        person.prove(person.proof(server=site.id))
+        self.assertIn("PUBLIC_CHANNEL_SNAPSHOT", person.heard())
+        return person
+
+    def give(self, person: Person, *deliveries: Envelope, code: str = "") -> None:
+        """Let a client acknowledge what it was given, or refuse it."""
+        for one in deliveries:
+            receipt = {"msg_ref": one.payload["msg_id"]}
+            if code:
+                refusal = {**receipt, "code": code, "detail": "no"}
+                person.say("ERROR", person.user_id, "*", refusal)
+            else:
+                person.say("ACK", person.user_id, "*", receipt)
+
+    def given(self, person: Person) -> list[int]:
+        """Return the ts of all that a client was given, in order."""
+        return [one.ts for one in person.of("USER_DELIVER")]
+
+    def frame(self, sender: Person, to: str, **more: Any) -> Envelope:
+        """Return a message that can be sent more than once."""
+        ts, payload = sender.message(to, **more)
+        return Envelope.create(MSG_DIRECT, sender.user_id, to, ts, payload)
+
+    def send(self, sender: Person, frame: Envelope, id: str = "m") -> None:
+        """Send a message, under an id."""
+        sender.say(
+            MSG_DIRECT, frame.sender, frame.to, dict(frame.payload), ts=frame.ts, id=id
+        )
+
+    def waits(self, site: Site, user_id: str = "bob") -> int:
+        """Return how many messages wait for a user on a node's disk."""
+        return len(self.done(self.stores[site.id].waiting(user_id, 0, 10_000)))

@@ -1,0 +1,303 @@
+"""Nodes in memory: real links and rules, neither sockets nor waiting."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import txaio
+from autobahn.twisted.websocket import WebSocketClientFactory
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from socp_twisted.accounts import Accounts
+from socp_twisted.net.link import Link
+from socp_twisted.net.listener import make_site
+from socp_twisted.net.mesh import MeshService
+from socp_twisted.node import Node
+from socp_twisted.store.interface import Channel, Member, User
+from socp_twisted.trust.keys import PrivateKey
+from socp_twisted.wire.limits import Limits
+from tests.keyring import NOON, key_of, pub_of, signature
+from tests.memory_network import Machine, Network, Wire
+from tests.raw_ends import PeerEnd, RawEnd, UserEnd, Visitor
+
+
+class CachingSigner:
+    """Signs at once, and what any test has had signed before for nothing."""
+
+    waiting = 0
+
+    def __init__(self, key_name: str) -> None:
+        self._key_name = key_name
+
+    def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
+        """Call ``done`` before returning."""
+        done(signature(self._key_name, data))
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
+class MemoryStore:
+    """The registered users of one node, for as long as the test runs."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+
+    async def user(self, user_id: str) -> User | None:
+        """Return a user by the exact id."""
+        return self.users.get(user_id)
+
+    async def count_users(self) -> int:
+        """Return how many users are registered."""
+        return len(self.users)
+
+    async def find(self, user_id: str) -> User | None:
+        """Return a user by the id in any case."""
+        folded = {one.casefold(): user for one, user in self.users.items()}
+        return folded.get(user_id.casefold())
+
+    async def register(self, user: User) -> bool:
+        """Add a user unless there is one."""
+        if await self.find(user.user_id) is not None:
+            return False
+        self.users[user.user_id] = user
+        return True
+
+    async def update_user(self, user_id: str, **changes: Any) -> bool:
+        """Change a user."""
+        self.users[user_id] = replace(self.users[user_id], **changes)
+        return True
+
+    async def channel(self) -> Channel:
+        """Return the public channel as it was at first."""
+        return Channel(1)
+
+    async def put_members(self, members: Sequence[Member]) -> int:
+        """Forget them: no node of these tests is started from its disk."""
+        return 1
+
+    async def raise_version(self, version: int) -> int:
+        """Forget it, too."""
+        return version
+
+
+_TYPE = re.compile(rb'"type":"([A-Z_]+)"')
+
+
+class CountedNode(Node):
+    """A node that counts the frames that come in, by type."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.counted: Counter[str] = Counter()
+        """Frames received, by type."""
+
+    def frame_received(self, link: Link, frame: bytes) -> None:
+        """Count the frame, and go on as usual."""
+        found = _TYPE.search(frame)
+        kind = found[1].decode("ascii") if found is not None else ""
+        self.counted[kind] += 1
+        super().frame_received(link, frame)
+
+
+@dataclass
+class Site:
+    """One node of a test, with what a real one finds around it."""
+
+    node: CountedNode
+    mesh: MeshService
+    machine: Machine
+    port: int
+    key: PrivateKey
+
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self.node.mesh.server_id
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def linked(self) -> list[str]:
+        """Return the servers that it is linked to, once for each link."""
+        servers = self.node.mesh.directory.servers.values()
+        return sorted(one.id for one in servers for _ in one.links)
+
+    def online(self) -> dict[str, str]:
+        """Return the users whom it would list, with their servers."""
+        return {
+            user_id: location.server_id
+            for user_id, location in self.node.mesh.directory.online()
+        }
+
+
+class MeshTestCase(SynchronousTestCase):
+    """Tests with nodes in memory: real links and rules, neither sockets nor waiting."""
+
+    def setUp(self) -> None:
+        """Make an empty network, on whose time Autobahn runs, too."""
+        self.network = Network()
+        self.patch(txaio.config, "loop", self.network)  # type: ignore[attr-defined]
+        self.sites: dict[str, Site] = {}
+
+    def start(
+        self,
+        name: str,
+        port: int,
+        bootstrap: Iterable[Site | tuple[str, str]] = (),
+        *,
+        key: str = "",
+        limits: Limits | None = None,
+        kind: type[CountedNode] = CountedNode,
+    ) -> Site:
+        """
+        Start a node that listens on ``port``; it dials when time goes on.
+
+        ``bootstrap`` has nodes, or pairs of URL and name of the pinned test key.
+        """
+        key_name = key or name
+        machine = Machine(self.network, port)
+        node = kind(
+            machine,
+            CachingSigner(key_name),
+            lambda: NOON + self.network.seconds(),
+            server_id=name,
+            host="127.0.0.1",
+            port=port,
+            pubkey=pub_of(key_name),
+            limits=limits or Limits(),
+            patience=5.0,
+        )
+        mesh = MeshService(
+            machine,  # type: ignore[arg-type]
+            node,
+            node.adopt,
+            attempts=10,
+            delay=5.0,
+            is_wanted=node.wants,
+        )
+        node.service = mesh
+        accounts = Accounts(node.mesh, MemoryStore(), _at_once)  # type: ignore[arg-type]
+        node.accounts = accounts
+        for entry in bootstrap:
+            if isinstance(entry, Site):
+                mesh.add(entry.url, entry.key.public.text)
+            else:
+                mesh.add(entry[0], pub_of(entry[1]))
+        site = Site(node, mesh, machine, port, key_of(key_name))
+        self.network.listeners[port] = make_site(
+            node,
+            node.adopt,
+            machine,
+        )
+        self.sites[name] = site
+        node.start()
+        mesh.startService()
+        return site
+
+    def kill(self, site: Site) -> None:
+        """End a node as SIGKILL does: no goodbye; its sockets close."""
+        del self.network.listeners[site.port]
+        site.machine.dead = True
+        site.mesh.running = False
+        self.network.frozen.discard(site.port)
+        for wire in self.network.of(site.port):
+            wire.held = False
+            for end, port in zip((wire.client, wire.server), wire.ports, strict=True):
+                if port == site.port:
+                    end.disconnected = True  # nothing of the dead node's runs any more
+                else:
+                    end.stream.clear()
+            wire.cut()
+        self.network.settle()
+
+    def freeze(self, site: Site) -> None:
+        """Stop a node as SIGSTOP does: sockets stay open, the kernel accepts."""
+        site.machine.frozen = True
+        self.network.frozen.add(site.port)
+        for wire in self.network.of(site.port):
+            wire.held = True
+
+    def thaw(self, site: Site) -> None:
+        """Let a node go on, as SIGCONT does."""
+        self.network.frozen.discard(site.port)
+        for wire in self.network.of(site.port):
+            wire.held = False
+        site.machine.frozen = False
+        self.network.settle()
+
+    def stop(self, site: Site) -> None:
+        """Stop a node as its service does: no more dialling, then goodbye."""
+        del self.network.listeners[site.port]
+        site.mesh.stopService()
+        done = Deferred.fromCoroutine(site.node.stop())
+        self.network.pass_time(2)
+        self.successResultOf(done)
+        site.machine.dead = True
+
+    def connect(self, site: Site) -> tuple[RawEnd, Wire]:
+        """Open a WebSocket to a node."""
+        factory = WebSocketClientFactory(site.url)
+        factory.noisy = False
+        factory.protocol = RawEnd
+        wire = self.network.join(factory, ("127.0.0.1", site.port))
+        self.network.settle()
+        return wire.client.protocol, wire
+
+    def visit(self, site: Site) -> Visitor:
+        """Connect to a node, and say nothing yet."""
+        return Visitor(*self.connect(site), self.network)
+
+    def peer(self, site: Site) -> PeerEnd:
+        """Connect to a node, to play a server."""
+        return PeerEnd(*self.connect(site), self.network)
+
+    def user(self, site: Site, user_id: str = "", key: str = "") -> UserEnd:
+        """Connect to a node, and log in if ``user_id`` is given."""
+        user = UserEnd(*self.connect(site), self.network)
+        if user_id:
+            user.hello(user_id, key)
+        return user
+
+    def assert_mesh(self, *sites: Site) -> None:
+        """Every pair is linked with exactly one link, counted at both ends."""
+        for site in sites:
+            others = sorted(other.id for other in sites if other is not site)
+            self.assertEqual(site.linked(), others, f"the links of {site.id}")
+
+    def assert_online(self, users: dict[str, str], *sites: Site) -> None:
+        """Every node lists exactly these users, each at that server."""
+        for site in sites:
+            self.assertEqual(site.online(), users, f"the users that {site.id} lists")
+
+
+class NodeTestCase(MeshTestCase):
+    """One node, and whoever the test plays."""
+
+    def setUp(self) -> None:
+        """Start the node."""
+        super().setUp()
+        self.a = self.start("srv-a", 8765)
+
+    def linked_peer(self, name: str = "srv-b", key: str = "", **how: Any) -> PeerEnd:
+        """Connect as a server, with all that it takes to be one."""
+        peer = self.peer(self.a)
+        peer.link(name, key or name, **how)
+        self.assertIn(name, self.a.linked())
+        return peer
+
+    def closed(self, visitor: Any) -> int | None:
+        """Return the code with which a connection was closed, or ``None``."""
+        return visitor.close[0] if visitor.close is not None else None
+
+
+async def _at_once(check: Callable[[], bool]) -> bool:
+    return check()

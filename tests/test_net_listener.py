@@ -1,0 +1,114 @@
+"""What does the listening port answer to whom?"""
+
+from twisted.internet.protocol import Factory, Protocol
+
+from tests.memory_network import Wire
+from tests.support import MeshTestCase
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8765\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+)
+
+
+class Caller(Protocol):
+    """Somebody with a TCP connection, who keeps what comes back."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        self.is_over = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep it."""
+        self.answer += data
+
+    def connectionLost(self, reason: object = None) -> None:
+        """Note the end."""
+        self.is_over = True
+
+
+class ListenerTests(MeshTestCase):
+    """WebSocket for programs, a sentence for browsers, nothing for web pages."""
+
+    def setUp(self) -> None:
+        """One node."""
+        super().setUp()
+        self.a = self.start("srv-a", 8765)
+
+    def call(self, request: bytes = b"") -> Caller:
+        """Connect, and send any bytes."""
+        factory = Factory.forProtocol(Caller)
+        self.wire: Wire = self.network.join(factory, ("127.0.0.1", 8765))
+        caller = self.wire.client.protocol
+        assert isinstance(caller, Caller)
+        self.wire.client.write(request)
+        self.network.settle()
+        return caller
+
+    def test_upgrade(self) -> None:
+        """A program that asks for WebSocket gets it, on any path."""
+        for path in (b"/", b"/ws", b"/a/b?c=d"):
+            caller = self.call(UPGRADE.replace(b" / ", b" %s " % path) + b"\r\n")
+            self.assertTrue(caller.answer.startswith(b"HTTP/1.1 101 "), caller.answer)
+
+    def test_s23_origin(self) -> None:
+        """A browser's page does not, wherever it came from."""
+        for origin in (
+            b"http://evil.example",
+            b"https://127.0.0.1",
+            b"http://127.0.0.1:8765",
+            b"http://localhost",
+            b"file://",
+            b"null",
+        ):
+            caller = self.call(UPGRADE + b"Origin: %s\r\n\r\n" % origin)
+            self.assertNotIn(b" 101 ", caller.answer, origin)
+            self.assertTrue(caller.is_over, origin)
+        self.assertEqual(self.a.node.mesh.parties, {})
+
+    def test_get(self) -> None:
+        """A GET gets 426 and one sentence, and nothing of what runs here."""
+        caller = self.call(b"GET /x?redirect=http://evil HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(caller.answer.startswith(b"HTTP/1.1 426 "))
+        self.assertIn(b"\r\nUpgrade: websocket\r\n", caller.answer)
+        body = caller.answer.partition(b"\r\n\r\n")[2]
+        self.assertEqual(body, b"This is a SOCP chat server: connect with WebSocket.\n")
+        self.assertNotIn(b"evil", caller.answer)
+
+    def test_other_methods(self) -> None:
+        """So do HEAD, OPTIONS and what nobody knows."""
+        for method in (b"HEAD", b"OPTIONS", b"DELETE", b"BREW"):
+            caller = self.call(b"%s / HTTP/1.1\r\nHost: a\r\n\r\n" % method)
+            self.assertTrue(caller.answer.startswith(b"HTTP/1.1 426 "), method)
+
+    def test_body(self) -> None:
+        """A body is refused before a byte of it is stored."""
+        head = b"POST / HTTP/1.1\r\nHost: a\r\n"
+        for body in (b"Content-Length: 1000000\r\n", b"Transfer-Encoding: chunked\r\n"):
+            caller = self.call(head + body + b"\r\n")
+            self.assertTrue(caller.is_over, body)
+
+    def test_body_of_an_upgrade(self) -> None:
+        """Also with a request for WebSocket."""
+        caller = self.call(UPGRADE + b"Content-Length: 1000000\r\n\r\nxxx")
+        self.assertTrue(caller.is_over)
+
+    def test_junk(self) -> None:
+        """What is no HTTP is closed; our log has no traceback of it."""
+        for junk in (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"hello\r\n\r\n"):
+            self.assertTrue(self.call(junk).is_over, junk)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_slow(self) -> None:
+        """Who does not finish the question in ten seconds is put out (R18)."""
+        callers = [self.call(start) for start in (b"", b"GET / HTT", UPGRADE)]
+        self.network.pass_time(9)
+        self.assertEqual([one.is_over for one in callers], [False] * 3)
+        self.network.pass_time(3)
+        self.assertEqual([one.is_over for one in callers], [True] * 3)
+
+    def test_endless_headers(self) -> None:
+        """Headers without end are cut off."""
+        caller = self.call(UPGRADE + b"X: " + b"x" * 100_000)
+        self.assertTrue(caller.is_over)
