@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from socp_twisted.errors import ErrorCode, InvalidSignature, Refused
 from socp_twisted.overlay import attendance
 from socp_twisted.overlay.effects import Effect, Send
-from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.mesh import Mesh, key_hash
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.overlay.throttle import Throttle
@@ -53,7 +53,9 @@ class Accounts:
         self._turns = Turns()
 
     async def open(self) -> None:
-        """Recall the public channel as it was."""
+        """Recall who is registered, and the public channel as it was."""
+        for user_id, pubkey in (await self._store.user_keys()).items():
+            self._mesh.home_keys[user_id] = key_hash(pubkey)
         channel = await self._store.channel()
         self._mesh.channel.add(member.member_id for member in channel.members)
         self._mesh.channel.version = max(1, channel.version)
@@ -83,7 +85,10 @@ class Accounts:
                 f"{claim.user_id} is registered with another key",
             )
         online = claim.user_id in self._mesh.directory.user_locations
-        effects = list(attendance.greet_user(self._mesh, party, claim, envelope))
+        at_home = registered is not None
+        effects = list(
+            attendance.greet_user(self._mesh, party, claim, envelope, at_home=at_home)
+        )
         # The signature covers no id and nothing of ours: whoever captured it could send
         # it again.  A client that sends a nonce signs ours, too; the others cannot.
         proves = bool(envelope.payload.get("nonce"))
@@ -124,6 +129,7 @@ class Accounts:
             )
         if not added:
             raise Refused(ErrorCode.NAME_IN_USE, f"{told.user_id} is registered")
+        self._mesh.home_keys[told.user_id] = key_hash(told.pubkey)
         attendance.reserve(self._mesh, told.user_id)
         return [
             Send(
@@ -258,6 +264,7 @@ class Accounts:
             )
         party.hello = profile
         party.name, party.key = registered.user_id, registered.pubkey
+        party.at_home = True
 
     async def _join_channel(self, user_id: str) -> None:
         """Keep that this user is in ``public``: everybody who registered is."""

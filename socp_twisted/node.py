@@ -8,15 +8,13 @@ rules return are performed in order.  The node decides nothing about the protoco
 import itertools
 import os
 import uuid
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from socp_twisted.accounts import WAITING_TYPES, Accounts
 from socp_twisted.errors import (
@@ -54,12 +52,12 @@ from socp_twisted.post import POSTED_TYPES, Post
 from socp_twisted.reader import Reader, is_key
 from socp_twisted.sender import Sender
 from socp_twisted.trust.signer import Signer
+from socp_twisted.turns import Desk, Turns
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
     CAP_POSSESSION,
-    CLOSE_BUG,
     CLOSE_LIMIT,
     CLOSE_NORMAL,
 )
@@ -69,15 +67,6 @@ COUNTERS_EVERY = 300.0
 
 LAST_WORDS = 1.0
 """Seconds that links have, when the node stops, to take what is queued."""
-
-_DISK = "the disk has to answer first"
-
-
-class Desk(Protocol):
-    """Whoever answers frames of users that wait for the disk."""
-
-    async def attend(self, party: Party, envelope: Envelope) -> list[Effect]:
-        """Say what follows from a frame, or raise ``SocpError``."""
 
 
 class Node:
@@ -131,7 +120,7 @@ class Node:
         self._ids = itertools.count(1)
         self._pacing = Pacing(self.mesh, signer, self._links)
         self._sender = Sender(self.mesh, signer, self._links, self._pacing.read_on)
-        self._waiting: dict[LinkId, deque[bytes]] = {}
+        self._turns = Turns(self._later, self._complain_later)
         self._said: dict[str, int] = {}
         self._said_at = self.mesh.now
         self.accounts: Accounts | None = None
@@ -219,8 +208,7 @@ class Node:
     def frame_received(self, link: Link, frame: bytes) -> None:
         """Parse, verify, decide, perform; a peer's fault is answered with ERROR."""
         party = self.mesh.parties[link.id]
-        if link.id in self._waiting:
-            self._waiting[link.id].append(frame)
+        if self._turns.is_taken(link, frame):
             return
         self._set_clocks()
         self._pacing.before_frame(link, len(frame))
@@ -235,7 +223,7 @@ class Node:
 
     def _act_on(self, link: Link, party: Party, envelope: Envelope) -> None:
         if (desk := self._desk(party, envelope)) is not None:
-            self._attend(desk, link, party, envelope)
+            self._turns.attend(desk, link, party, envelope)
             return
         was_greeted = party.stage is Stage.GREETED
         self.perform(self.reader.read(party, envelope))
@@ -251,39 +239,16 @@ class Node:
             return self.post
         return None
 
-    def _attend(self, desk: Desk, link: Link, party: Party, envelope: Envelope) -> None:
-        """Let the disk answer; what comes on this link meanwhile waits its turn."""
-        self._waiting[link.id] = deque()
-        link.pause(_DISK)
-        answer = Deferred.fromCoroutine(desk.attend(party, envelope))
-        answer.addCallback(self._attended)
-        answer.addErrback(self._not_attended, party, envelope)
-        answer.addErrback(self._bug, link)
-        answer.addCallback(self._go_on, link)
-
-    def _attended(self, effects: list[Effect]) -> None:
+    def _later(self, effects: Iterable[Effect]) -> None:
+        """Perform what was decided while time went on."""
         self._set_clocks()
         self.perform(effects)
 
-    def _not_attended(self, failure: Failure, party: Party, envelope: Envelope) -> None:
+    def _complain_later(
+        self, party: Party, envelope: Envelope, fault: SocpError
+    ) -> None:
         self._set_clocks()
-        fault = failure.value
-        if not isinstance(fault, SocpError):
-            failure.raiseException()
-        else:
-            self._complain(party, envelope, fault)
-
-    def _bug(self, failure: Failure, link: Link) -> None:
-        self._log.failure("bug while letting a user in", failure=failure)
-        self.perform([HangUp(link.id, CLOSE_BUG, "internal error")])
-
-    def _go_on(self, _: object, link: Link) -> None:
-        frames = self._waiting.pop(link.id, deque())
-        if link.id not in self._links:
-            return
-        link.read_on(_DISK)
-        for frame in frames:
-            link.onMessage(frame, False)
+        self._complain(party, envelope, fault)
 
     def pong_received(self, link: Link) -> None:
         """A user's machine is still there."""
@@ -297,7 +262,7 @@ class Node:
         del self.mesh.parties[link.id]
         del self._links[link.id]
         self._pacing.closed(link.id)
-        self._waiting.pop(link.id, None)
+        self._turns.closed(link.id)
         if self._stopping is not None and not self._links:
             if not self._stopping.called:  # a link may open, and close, after the last
                 self._stopping.callback(None)

@@ -10,12 +10,12 @@ when the recipient is seen.  The sender is told ``delivered``, ``queued`` and th
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
+from socp_twisted.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
 from socp_twisted.overlay.content import (
     BY_USER_TYPE,
     as_sent,
@@ -23,7 +23,7 @@ from socp_twisted.overlay.content import (
     recipient,
 )
 from socp_twisted.overlay.effects import Answer, Effect, Send, Settled
-from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.mesh import Mesh, key_hash
 from socp_twisted.overlay.party import Party
 from socp_twisted.store.interface import (
     Acquaintance,
@@ -45,45 +45,11 @@ from socp_twisted.wire.vocabulary import (
 POSTED_TYPES = frozenset({MSG_DIRECT, MSG_PUBLIC_CHANNEL})
 """What is kept until it is answered.  Files are not: both ends must be there."""
 
-WINDOW = 32
-"""Messages under way to one recipient; the rest wait on disk."""
+_FOR_KEY = "recipient_key"
+"""Kept with a message, and never sent: SHA-256 of the key of whom it is for."""
 
 EXPIRE_EVERY = 60.0
 """Seconds between two looks for what has waited too long."""
-
-TRIES = 3
-"""Times that a message is sent to somebody who is online and does not answer."""
-
-AGAIN_AFTER = 30.0
-"""Seconds after which what was not answered is sent again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Who should answer for a message, and until when (monotonic seconds)."""
-
-    server_id: str
-    deadline: float
-    tries: int = 0  # that nobody answered, since the recipient was seen
-    again: float = 0.0  # when one that was set aside is sent again
-
-
-@dataclass(slots=True)
-class Flow:
-    """The messages on their way to one recipient."""
-
-    under_way: dict[str, Way] = field(default_factory=dict)
-    aside: dict[str, Way] = field(default_factory=dict)
-    """What was not answered in time: it waits by itself."""
-    last_seq: int = 0
-    more: bool = False  # there may be more on disk
-    rest_until: float = 0.0
-    lock: DeferredLock = field(default_factory=DeferredLock)
-    """Held from the disk to the link: messages leave in the order of the disk."""
-
-    def way(self, msg_id: str) -> Way | None:
-        """Return who was asked for a message that is not answered yet."""
-        return self.under_way.get(msg_id) or self.aside.get(msg_id)
 
 
 class Post:
@@ -111,6 +77,8 @@ class Post:
 
     async def open(self) -> None:
         """Recall whom messages wait for."""
+        for user_id, pubkey in (await self._store.known_keys()).items():
+            self._mesh.known_keys[user_id] = key_hash(pubkey)
         for user_id in await self._store.recipients():
             self._flows[user_id] = Flow(more=True)
         self._is_open = True
@@ -132,7 +100,7 @@ class Post:
         fault: SocpError | None = None
         if abs(self._mesh.now_ms - message.ts) > STALE_AFTER * 1000:
             fault = MalformedFrame("'ts' is more than 10 minutes off: check your clock")
-        elif not await self._is_known(message.recipient):
+        elif not self._is_known(message.recipient):
             fault = Refused(
                 ErrorCode.USER_NOT_FOUND, f"{message.recipient} was never seen here"
             )
@@ -189,30 +157,32 @@ class Post:
             envelope.type,
             envelope.ts,
             envelope.id,
-            as_sent(party, envelope),
+            {**as_sent(party, envelope), _FOR_KEY: self._mesh.user_key(to)},
             self._mesh.now_ms,
         )
 
-    async def _is_known(self, user_id: str) -> bool:
+    def _is_known(self, user_id: str) -> bool:
         if user_id in self._mesh.directory.user_locations:
             return True
-        if not self._hold:
-            return False
-        known = await self._store.user(user_id)
-        return known is not None or (
-            await self._store.acquaintance(user_id) is not None
-        )
+        return bool(self._hold and self._mesh.user_key(user_id))
 
     # -- sending -----------------------------------------------------------------------
 
     async def _send(self, flow: Flow, message: Message) -> list[Effect]:
         """Send one message towards its recipient, and settle what needs no answer."""
-        held = self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000
+        content = dict(message.payload)
+        if not self._is_for(message.recipient, content.pop(_FOR_KEY, "")):
+            # Somebody else uses the name: it waits for whom it was meant.
+            again = self._mesh.now + AGAIN_AFTER
+            flow.aside[message.msg_id] = Way("", again, again=again)
+            return await self._tell_queued(message)
+        if self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000:
+            content["held"] = True
         sent = dispatch(
             self._mesh,
             message.recipient,
             BY_USER_TYPE[message.type],
-            {**message.payload, "held": True} if held else message.payload,
+            content,
             message.ts,
             message.msg_id,
         )
@@ -238,12 +208,16 @@ class Post:
         tidings = await self._tell(settled, sent.status) if settled else []
         return [*sent.effects, *tidings]
 
+    def _is_for(self, user_id: str, key: str) -> bool:
+        """Say whether the user who is online has the key that a message is for."""
+        location = self._mesh.directory.user_locations.get(user_id)
+        if location is None or not location.pubkey or not key:
+            return True
+        return key_hash(location.pubkey) == key
+
     def _stall(self, flow: Flow) -> None:
         """Begin again from the oldest, once the recipient is seen."""
-        flow.under_way.clear()
-        flow.aside.clear()
-        flow.last_seq, flow.more = 0, True
-        flow.rest_until = self._mesh.now + AGAIN_AFTER
+        flow.begin_anew(self._mesh.now + AGAIN_AFTER)
 
     async def seen(self, user_id: str) -> None:
         """Send what waits for a user who has come online, or whose server has."""
@@ -268,6 +242,7 @@ class Post:
         if len(self._met) >= self._mesh.limits.users:
             self._met.clear()
         self._met[user_id] = location.pubkey
+        self._mesh.known_keys[user_id] = key_hash(location.pubkey)
         if before.pubkey not in ("", location.pubkey):
             self._log.warn(
                 "{user_id} has another key than before, at {server_id}",
@@ -281,9 +256,7 @@ class Post:
         try:
             if anew:
                 # What was under way may be lost with a link; who has it, drops it.
-                flow.under_way.clear()
-                flow.aside.clear()
-                flow.last_seq, flow.more, flow.rest_until = 0, True, 0.0
+                flow.begin_anew()
             while flow.more and (room := WINDOW - len(flow.under_way)) > 0:
                 some = await self._store.waiting(user_id, flow.last_seq, room)
                 flow.more = len(some) == room
@@ -297,8 +270,7 @@ class Post:
             self._drop_if_idle(user_id, flow)
 
     def _drop_if_idle(self, user_id: str, flow: Flow) -> None:
-        busy = flow.more or flow.under_way or flow.aside or flow.lock.locked
-        if not busy:
+        if flow.is_idle:
             self._flows.pop(user_id, None)
 
     # -- answers -----------------------------------------------------------------------
@@ -332,8 +304,7 @@ class Post:
         flow = self._flows.get(message.recipient)
         if flow is None:
             return
-        flow.under_way.pop(message.msg_id, None)
-        flow.aside.pop(message.msg_id, None)
+        flow.settle(message.msg_id)
         if flow.more and flow.rest_until <= self._mesh.now:
             await self._pump(message.recipient, flow)
         self._drop_if_idle(message.recipient, flow)
@@ -354,7 +325,7 @@ class Post:
             self._expire_at = now + EXPIRE_EVERY
             await self._expire()
         for user_id, flow in list(self._flows.items()):
-            late = [one for one, way in flow.under_way.items() if way.deadline <= now]
+            late = flow.late(now)
             if late and not self._hold:
                 await self._give_up(user_id, flow, late)
                 continue
@@ -364,21 +335,18 @@ class Post:
                 continue
             if flow.more and flow.rest_until <= now:
                 await self._pump(user_id, flow)
-            for msg_id in [one for one, way in flow.aside.items() if way.again <= now]:
+            for msg_id in flow.due(now):
                 await self._send_again(flow, msg_id)
             self._drop_if_idle(user_id, flow)
 
     async def _set_aside(self, user_id: str, flow: Flow, msg_id: str) -> None:
         """Let what nobody answers wait, so that it keeps no other message waiting."""
-        way = flow.under_way.pop(msg_id)
-        tries = way.tries + 1
+        flow.set_aside(msg_id, self._mesh.now)
         online = user_id in self._mesh.directory.user_locations
-        if online and tries >= TRIES:
+        if online and flow.aside[msg_id].tries >= TRIES:
             detail = "the recipient is online, but does not acknowledge it"
             self._perform(await self._fail(msg_id, ErrorCode.TIMEOUT, detail))
             return
-        again = self._mesh.now + AGAIN_AFTER
-        flow.aside[msg_id] = replace(way, tries=tries, again=again)
         message = await self._store.message(msg_id)
         if message is not None and message.state == State.WAITING:
             self._perform(await self._tell_queued(message))

@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import txaio
@@ -16,9 +17,10 @@ from socp_twisted.net.link import Link
 from socp_twisted.net.listener import make_site
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.node import Node
-from socp_twisted.store.interface import Channel, Member, User
+from socp_twisted.post import Post
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.wire.limits import Limits
+from tests.inline_store import inline_store
 from tests.keyring import NOON, key_of, pub_of, signature
 from tests.memory_network import Machine, Network, Wire
 from tests.raw_ends import PeerEnd, RawEnd, UserEnd, Visitor
@@ -41,50 +43,6 @@ class CachingSigner:
 
     def stop(self) -> None:
         """Nothing to do."""
-
-
-class MemoryStore:
-    """The registered users of one node, for as long as the test runs."""
-
-    def __init__(self) -> None:
-        self.users: dict[str, User] = {}
-
-    async def user(self, user_id: str) -> User | None:
-        """Return a user by the exact id."""
-        return self.users.get(user_id)
-
-    async def count_users(self) -> int:
-        """Return how many users are registered."""
-        return len(self.users)
-
-    async def find(self, user_id: str) -> User | None:
-        """Return a user by the id in any case."""
-        folded = {one.casefold(): user for one, user in self.users.items()}
-        return folded.get(user_id.casefold())
-
-    async def register(self, user: User) -> bool:
-        """Add a user unless there is one."""
-        if await self.find(user.user_id) is not None:
-            return False
-        self.users[user.user_id] = user
-        return True
-
-    async def update_user(self, user_id: str, **changes: Any) -> bool:
-        """Change a user."""
-        self.users[user_id] = replace(self.users[user_id], **changes)
-        return True
-
-    async def channel(self) -> Channel:
-        """Return the public channel as it was at first."""
-        return Channel(1)
-
-    async def put_members(self, members: Sequence[Member]) -> int:
-        """Forget them: no node of these tests is started from its disk."""
-        return 1
-
-    async def raise_version(self, version: int) -> int:
-        """Forget it, too."""
-        return version
 
 
 _TYPE = re.compile(rb'"type":"([A-Z_]+)"')
@@ -185,8 +143,6 @@ class MeshTestCase(SynchronousTestCase):
             is_wanted=node.wants,
         )
         node.service = mesh
-        accounts = Accounts(node.mesh, MemoryStore(), _at_once)  # type: ignore[arg-type]
-        node.accounts = accounts
         for entry in bootstrap:
             if isinstance(entry, Site):
                 mesh.add(entry.url, entry.key.public.text)
@@ -199,9 +155,23 @@ class MeshTestCase(SynchronousTestCase):
             machine,
         )
         self.sites[name] = site
+        self.remember(site)
         node.start()
         mesh.startService()
         return site
+
+    def remember(self, site: Site) -> None:
+        """Give a node a database of its own; nothing in it is held for anybody."""
+        node = site.node
+        store = inline_store(Path(self.mktemp()) / "socp.db")
+        accounts = Accounts(node.mesh, store, _at_once)
+        post = Post(node.mesh, store, node.perform, hold=0.0)
+        for opened in (store.open(int(NOON * 1000)), accounts.open(), post.open()):
+            self.successResultOf(Deferred.fromCoroutine(opened))
+        node.accounts, node.post = accounts, post
+        self.addCleanup(
+            lambda: self.successResultOf(Deferred.fromCoroutine(store.close()))
+        )
 
     def kill(self, site: Site) -> None:
         """End a node as SIGKILL does: no goodbye; its sockets close."""

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from socp_twisted.flow import WINDOW
 from socp_twisted.overlay.effects import Effect, Send, SendAll
-from socp_twisted.post import WINDOW
 from socp_twisted.store.interface import StoreError
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT
@@ -91,13 +91,6 @@ class DiskTests(PostTestCase):
         self.send(self.alice, frame, "m2")
         self.assertEqual(self.alice.outcomes()[-1], ("m2", "delivered"))
         self.assertEqual(self.bob.heard(), ["USER_DELIVER"])
-
-    def test_full_while_asking(self) -> None:
-        """Also where it cannot say whether the recipient was ever seen."""
-        self.post._store = FullDisk(self.stores["srv-a"], "user")
-        self.alice.tell("carol", id="m")
-        self.assertEqual(self.alice.outcomes(), [("m", "LIMIT")])
-        self.assertIsNone(self.alice.close)
 
     def test_full_after_accepting(self) -> None:
         """What was accepted waits for room, and is then delivered once."""

@@ -1,7 +1,8 @@
 """Does it wait for whoever is away, and who says that it has arrived?"""
 
-from socp_twisted.post import TRIES, WINDOW
+from socp_twisted.flow import TRIES, WINDOW
 from socp_twisted.wire.vocabulary import CAP_BOUND
+from tests.keyring import pub_of
 from tests.posting import PostTestCase
 from tests.raw_ends import OURS, PeerEnd
 
@@ -208,6 +209,54 @@ class ReceiptTests(PostTestCase):
         self.assertEqual(self.given(self.bob), [ts])
         self.give(self.bob, self.bob.only("USER_DELIVER"))
         self.assertEqual(self.alice.outcomes()[-1], ("m", "delivered"))
+
+
+class ImpostorTests(PostTestCase):
+    """What waits for a user waits for their key, whoever uses the name."""
+
+    def setUp(self) -> None:
+        """One node, linked to a server that the test plays; alice writes."""
+        super().setUp()
+        self.a = self.start()
+        self.eve = self.peer(self.a)
+        self.eve.link("srv-b", "srv-b")
+
+    def test_name_taken(self) -> None:
+        """A stranger under a name that is free gets nothing; its owner does, later."""
+        bob = self.person(self.a, "bob")
+        [alice] = self.users(self.a, "alice")
+        bob.leave()
+        sent = alice.tell("bob", id="m")
+        stranger = self.person(self.a)
+        stranger.enter("bob", "srv-d")
+        self.assertIn("PUBLIC_CHANNEL_SNAPSHOT", stranger.heard())
+        self.network.pass_time(60, 5)
+        self.assertEqual(self.given(stranger), [])
+        self.assertEqual(alice.outcomes(), [("m", "queued")])
+        stranger.leave()
+        self.assertEqual(self.given(self.person(self.a, "bob")), [sent])
+        self.assertEqual(alice.outcomes()[-1], ("m", "delivered"))
+
+    def test_advertised(self) -> None:
+        """No server takes a user who is registered here, under another key."""
+        self.account(self.a, "bob")
+        [alice] = self.users(self.a, "alice")
+        alice.tell("bob", id="m")
+        self.eve.advertise("bob", key="srv-d")
+        self.assertEqual(self.a.online(), {"alice": "srv-a"})
+        self.assertEqual(self.eve.errors(), ["NAME_IN_USE"])
+        self.assertEqual(self.eve.of("SERVER_DELIVER"), [])
+
+    def test_sender_away(self) -> None:
+        """Nobody speaks for a user who is away with a key that is not theirs."""
+        self.account(self.a, "carol")
+        [bob] = self.users(self.a, "bob")
+        ts, content = bob.message("bob")
+        forged = {**content, "sender": "carol", "user_id": "bob", "ts": ts}
+        forged["sender_pub"] = pub_of("alice")
+        self.eve.tell("SERVER_DELIVER", forged, to="srv-a")
+        self.assertEqual(self.eve.errors(), ["BAD_KEY"])
+        self.assertEqual(bob.of("USER_DELIVER"), [])
 
 
 class SilentReaderTests(PostTestCase):

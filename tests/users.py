@@ -289,6 +289,11 @@ class UserTestCase(MeshTestCase):
         site.node.frame_received = (  # type: ignore[method-assign]
             partial(Node.frame_received, site.node)
         )
+        return site
+
+    def remember(self, site: Site) -> None:
+        """Give a node the database of its name, which outlives it."""
+        name = site.id
         store = self.stores[name] = inline_store(self.path(name))
         self.done(store.open(NOW))
         self.addCleanup(lambda: self.done(store.close()))
@@ -300,7 +305,6 @@ class UserTestCase(MeshTestCase):
         post = Post(site.node.mesh, store, site.node.perform, hold=self.hold)
         site.node.post = post
         self.done(post.open())
-        return site
 
     def restart(self, site: Site) -> Site:
         """End a node, and start it again on the same database."""

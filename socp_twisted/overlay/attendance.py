@@ -66,19 +66,28 @@ def read_hello(mesh: Mesh, party: Party, envelope: Envelope) -> Claim:
                 ErrorCode.NOT_ALLOWED, f"this connection is {party.name}'s already"
             )
     else:
-        check_free(mesh, user_id, hello.pubkey)
+        check_free(mesh, user_id, hello.pubkey, at_home=True)  # as far as we know yet
     profile = Profile(display_name(hello.meta), extras(hello.meta))
     return Claim(user_id, hello.pubkey, profile)
 
 
 def greet_user(
-    mesh: Mesh, party: Party, claim: Claim, envelope: Envelope
+    mesh: Mesh,
+    party: Party,
+    claim: Claim,
+    envelope: Envelope,
+    *,
+    at_home: bool = False,
 ) -> Iterator[Effect]:
-    """Answer a USER_HELLO: here is our nonce, sign it and be who you say."""
+    """
+    Answer a USER_HELLO: here is our nonce, sign it and be who you say.
+
+    ``at_home`` is for an id that is registered here, with this key.
+    """
     profile = claim.profile
     if party.stage is not Stage.USER:
-        check_free(mesh, claim.user_id, claim.pubkey)  # somebody may have been faster
-        party.stage = Stage.GREETED
+        check_free(mesh, claim.user_id, claim.pubkey, at_home=at_home)
+        party.stage, party.at_home = Stage.GREETED, at_home
         party.name, party.key = claim.user_id, claim.pubkey
         party.hello = profile
     elif isinstance(party.hello, Profile):
@@ -110,11 +119,16 @@ def reserve(mesh: Mesh, user_id: str) -> None:
             party.must_log_in = True
 
 
-def check_free(mesh: Mesh, user_id: str, pubkey: str) -> None:
-    """Raise ``Refused`` (NAME_IN_USE) unless this key may be this user here and now."""
+def check_free(mesh: Mesh, user_id: str, pubkey: str, *, at_home: bool = False) -> None:
+    """
+    Raise ``Refused`` (NAME_IN_USE) unless this key may be this user here and now.
+
+    What other servers say of a user who is ``at_home`` here does not count: any of them
+    could keep everybody from logging in.
+    """
     location = mesh.directory.user_locations.get(user_id)
     if location is not None and location.server_id != mesh.server_id:
-        if location.server_id in mesh.routes():
+        if location.server_id in mesh.routes() and not at_home:
             raise Refused(
                 ErrorCode.NAME_IN_USE, f"{user_id} is online at {location.server_id}"
             )
@@ -122,7 +136,8 @@ def check_free(mesh: Mesh, user_id: str, pubkey: str) -> None:
         raise Refused(
             ErrorCode.NAME_IN_USE, f"{user_id} is online here with another key"
         )
-    if (twin := mesh.directory.twin(user_id)) is not None:
+    twin = mesh.directory.twin(user_id)
+    if twin is not None and not (at_home and twin not in mesh.directory.local_users):
         raise Refused(ErrorCode.NAME_IN_USE, f"{user_id} would be mistaken for {twin}")
     devices = mesh.directory.local_users.get(user_id, [])
     if len(devices) >= mesh.limits.devices:
@@ -133,10 +148,12 @@ def check_free(mesh: Mesh, user_id: str, pubkey: str) -> None:
 
 def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
     """Let a user in whose key has been shown to be theirs; tell everybody."""
-    check_free(mesh, party.name, party.key)  # somebody may have been faster
+    # Once more: somebody may have been faster.
+    check_free(mesh, party.name, party.key, at_home=party.at_home)
     first = party.name not in mesh.directory.local_users
     if first:
         mesh.check_room(party.name)
+        yield from _displace(mesh, party.name)
     party.stage = Stage.USER
     mesh.directory.local_users.setdefault(party.name, []).append(party.link)
     told = list(_tell_profile(mesh, party.name))  # them, too
@@ -160,6 +177,15 @@ def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
         },
         to=party.name,
     )
+
+
+def _displace(mesh: Mesh, user_id: str) -> Iterator[Effect]:
+    """Put whom another server calls so behind the user who is at home here."""
+    if (twin := mesh.directory.twin(user_id)) is not None:
+        yield from mesh.vanish(twin)
+    location = mesh.directory.user_locations.get(user_id)
+    if location is not None and location.server_id in mesh.routes():
+        mesh.claim_later(user_id, location)  # theirs again when ours has left
 
 
 def _tell_profile(mesh: Mesh, user_id: str) -> Iterator[Effect]:

@@ -86,7 +86,7 @@ _BETWEEN = frozenset(
 )
 """Fields of the frame between servers that are none of the recipient's business."""
 
-_SERVERS_OWN = _BETWEEN | {"to", "sender", "ts", "held"}
+_SERVERS_OWN = _BETWEEN | {"to", "sender", "ts", "held", "recipient_key"}
 """Fields that servers fill in: a user who sends them would speak for a server."""
 
 

@@ -62,6 +62,10 @@ class Mesh:
     receipts: Receipts = field(default_factory=Receipts)
     pins: dict[str, str] = field(default_factory=dict)
     """The key of every server that was ever seen, by id; it outlives the process."""
+    home_keys: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the key of each user registered here: no other's word changes it."""
+    known_keys: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the key of each user who was ever seen, as they were seen last."""
     introducer_keys: frozenset[str] = frozenset()
     """The keys of the bootstrap list: the operator's own word."""
     joins: str = JOINS_OPEN
@@ -226,6 +230,8 @@ class Mesh:
         self, server_id: str, user_id: str, pubkey: str, ts: int
     ) -> Iterator[Effect]:
         """Note a user that a server of others told in its WELCOME of ``ts``."""
+        if self.is_impostor(user_id, pubkey):
+            return
         before = self.directory.user_locations.get(user_id)
         if before is None:
             yield from self.appear(user_id, Location(server_id, pubkey, ts=ts))
@@ -250,6 +256,20 @@ class Mesh:
         devices = self.directory.local_users.get(user_id, ())
         greetings = (self.parties[link].hello for link in devices)
         return any(extra in getattr(one, "extras", ()) for one in greetings)
+
+    def user_key(self, user_id: str) -> str:
+        """Return SHA-256 of the key that is a user's, as far as we know, or nothing."""
+        if user_id in self.home_keys:
+            return self.home_keys[user_id]
+        location = self.directory.user_locations.get(user_id)
+        if location is not None and location.pubkey:
+            return key_hash(location.pubkey)
+        return self.known_keys.get(user_id, "")
+
+    def is_impostor(self, user_id: str, pubkey: str) -> bool:
+        """Say whether this is another key than that of the user registered here."""
+        hashed = key_hash(pubkey)
+        return bool(hashed) and self.home_keys.get(user_id, hashed) != hashed
 
     def check_room(self, user_id: str) -> None:
         """Raise ``Refused`` if one more user would be too many."""

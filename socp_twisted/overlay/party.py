@@ -47,6 +47,8 @@ class Party:
     closing_since: float = 0.0
     must_log_in: bool = False
     """Whether a signed message is not enough: the id is registered, or online."""
+    at_home: bool = False
+    """Whether the id is registered here: no other server's word keeps its owner out."""
     transfers: set[tuple[str, str]] = field(default_factory=set)
     """Files that this user has begun to send: recipient and file id."""
     hello: object = None  # the greeting that made the claim

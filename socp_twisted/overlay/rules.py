@@ -13,7 +13,7 @@ from socp_twisted.overlay.content import BY_SERVER_TYPE, Kind, hand_over
 from socp_twisted.overlay.directory import Location, Server
 from socp_twisted.overlay.effects import Effect, Forward, Notice, Send, SendAll, Settled
 from socp_twisted.overlay.freshness import is_history, stamp
-from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.mesh import Mesh, key_hash
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.wire.envelope import Envelope
@@ -109,6 +109,10 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
     if before is not None and before.server_id == server.id:
         ts = max(ts, before.ts)  # a copy that took a longer way is no older word
     location = Location(server.id, key, name, extras(told.meta), ts, at)
+    if mesh.is_impostor(told.user_id, key):
+        detail = f"{told.user_id} is registered at {mesh.server_id} with another key"
+        yield from _report_claim(mesh, told.user_id, server.id, detail)
+        return
     if before is None and twin is not None:
         detail = f"{told.user_id} would be mistaken for {twin}"
         yield from _report_claim(mesh, told.user_id, server.id, detail)
@@ -186,7 +190,7 @@ def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
             ErrorCode.NOT_ALLOWED, f"{told.sender} is not a user of {envelope.sender}"
         )
     key = envelope.payload.get("sender_pub") or ""
-    if key and sender is not None and sender.pubkey not in ("", key):
+    if key and mesh.user_key(told.sender) not in ("", key_hash(key)):
         raise Refused(ErrorCode.BAD_KEY, f"this is not the key of {told.sender}")
     if key and not mesh.is_key(key):
         raise Refused(ErrorCode.BAD_KEY, "sender_pub is not an RSA-4096 key")

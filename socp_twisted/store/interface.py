@@ -145,6 +145,12 @@ class Store(Protocol):
     ) -> bool:
         """Change what is given, never the key; ``False`` if nobody has this id."""
 
+    async def user_keys(self) -> dict[str, str]:
+        """Return the public key of each registered user, by id."""
+
+    async def known_keys(self) -> dict[str, str]:
+        """Return the public key of each user who was seen, by id."""
+
     async def count_users(self) -> int:
         """Return how many users are registered."""
 

@@ -161,6 +161,12 @@ def acquaintance(connection: sqlite3.Connection, user_id: str) -> Acquaintance |
     return None if row is None else Acquaintance(*row)
 
 
+def known_keys(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the public key of each user who was seen, by id."""
+    rows = connection.execute("SELECT user_id, pubkey FROM known_users")
+    return dict(rows.fetchall())
+
+
 def kept(connection: sqlite3.Connection, msg_id: str) -> Message | None:
     """Return a message by its id."""
     row = connection.execute(f"{_MESSAGES} WHERE msg_id = ?", (msg_id,)).fetchone()

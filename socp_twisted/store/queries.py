@@ -87,6 +87,11 @@ def update_user(
     return changed.rowcount == 1
 
 
+def user_keys(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the public key of each registered user, by id."""
+    return dict(connection.execute("SELECT user_id, pubkey FROM users").fetchall())
+
+
 def count_users(connection: sqlite3.Connection) -> int:
     """Return how many users are registered."""
     [(count,)] = connection.execute("SELECT COUNT(*) FROM users").fetchall()

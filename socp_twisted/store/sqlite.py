@@ -159,6 +159,14 @@ class SqliteStore:
             _write, queries.update_user, user_id, privkey_store, pake_password, told
         )
 
+    async def user_keys(self) -> dict[str, str]:
+        """Return the public key of each registered user, by id."""
+        return await self._perform(_read, queries.user_keys)
+
+    async def known_keys(self) -> dict[str, str]:
+        """Return the public key of each user who was seen, by id."""
+        return await self._perform(_read, mail.known_keys)
+
     async def count_users(self) -> int:
         """Return how many users are registered."""
         return await self._perform(_read, queries.count_users)

@@ -1,0 +1,75 @@
+"""How do messages flow to one recipient?  In order, so many at a time, none for ever.
+
+The messages themselves are on disk; here is what is on its way.  (Ours)
+"""
+
+from dataclasses import dataclass, field, replace
+
+from twisted.internet.defer import DeferredLock
+
+WINDOW = 32
+"""Messages under way to one recipient; the rest wait on disk."""
+
+TRIES = 3
+"""Times that a message is sent to somebody who is online and does not answer."""
+
+AGAIN_AFTER = 30.0
+"""Seconds after which what was not answered is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Who should answer for a message, and until when (monotonic seconds)."""
+
+    server_id: str
+    deadline: float
+    tries: int = 0  # that nobody answered, since the recipient was seen
+    again: float = 0.0  # when one that was set aside is sent again
+
+
+@dataclass(slots=True)
+class Flow:
+    """The messages on their way to one recipient."""
+
+    under_way: dict[str, Way] = field(default_factory=dict)
+    aside: dict[str, Way] = field(default_factory=dict)
+    """What was not answered in time: it waits by itself, and delays no other."""
+    last_seq: int = 0
+    more: bool = False  # there may be more on disk
+    rest_until: float = 0.0
+    lock: DeferredLock = field(default_factory=DeferredLock)
+    """Held from the disk to the link: messages leave in the order of the disk."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and nobody works on it."""
+        busy = self.more or self.under_way or self.aside or self.lock.locked
+        return not busy
+
+    def way(self, msg_id: str) -> Way | None:
+        """Return who was asked for a message that is not answered yet."""
+        return self.under_way.get(msg_id) or self.aside.get(msg_id)
+
+    def settle(self, msg_id: str) -> None:
+        """Count a message that is answered."""
+        self.under_way.pop(msg_id, None)
+        self.aside.pop(msg_id, None)
+
+    def begin_anew(self, rest_until: float = 0.0) -> None:
+        """Send from the oldest on, in order, once ``rest_until`` has passed."""
+        self.under_way.clear()
+        self.aside.clear()
+        self.last_seq, self.more, self.rest_until = 0, True, rest_until
+
+    def set_aside(self, msg_id: str, now: float) -> None:
+        """Let a message that nobody answered wait by itself."""
+        way = self.under_way.pop(msg_id)
+        self.aside[msg_id] = replace(way, tries=way.tries + 1, again=now + AGAIN_AFTER)
+
+    def due(self, now: float) -> list[str]:
+        """Return what was set aside and is to be sent again."""
+        return [msg_id for msg_id, way in self.aside.items() if way.again <= now]
+
+    def late(self, now: float) -> list[str]:
+        """Return what is under way and was not answered in time."""
+        return [one for one, way in self.under_way.items() if way.deadline <= now]

@@ -1,0 +1,1 @@
+"""What breaks the original, carried out against real nodes over real WebSockets."""
