@@ -110,7 +110,7 @@ class CommandTests(SynchronousTestCase):
         self.ear.pump()
         [first] = self.ear.user.frames("MSG_DIRECT")
         self.ear.cut()
-        self.assertIn("not logged in", self.refusal(self.client.tell("bob", "x")))
+        self.assertIn("not logged in", self.refusal(self.client.list()))
         self.assertNoResult(done)
         self.room.server.silent.clear()
         self.room.reactor.advance(5)

@@ -340,6 +340,20 @@ class MessageTests(SessionCase):
         with self.assertRaisesRegex(Refused, "not logged in"):
             alice.session.tell("bob", "hello", NOW)
 
+    def test_between(self) -> None:
+        """What is said while the connection is away goes on the next one, once."""
+        alice, bob = self.both()
+        alice.session.lost(NOW)
+        alice.session.tell("bob", "hello", NOW)
+        self.assertEqual(alice.session.drain().frames, ())
+        alice.session.tick(NOW + 600_000)
+        self.assertEqual(alice.told(told.NotDelivered), [])
+        alice.session.connected()
+        alice.session.login(NOW)
+        self.server.pump()
+        self.assertEqual([one.text for one in bob.told(told.TextReceived)], ["hello"])
+        self.assertEqual(len(alice.told(told.Delivered)), 1)
+
     def test_again(self) -> None:
         """On a new connection everything begins again, with the same pins."""
         alice, _ = self.both()

@@ -86,6 +86,8 @@ class Session:
         self._outbox = Outbox(new_id, account.user_id)
         self._listing: list[str] = []
         self._was_ready = False
+        self._lasts = False
+        """Whether what is said between two connections is sent on the second."""
         self._unsaved = False
         self.contacts = Contacts(account, self._outbox, pins)
         self._login = Login(account, self._outbox, pins, address, randomness)
@@ -134,8 +136,7 @@ class Session:
         self._outbox.lost(Outcome(ErrorCode.TIMEOUT, reason), now, for_good=for_good)
         self._login.lost()
         self._was_ready = False
-        self._lasts = False
-        """Whether what is said between two connections is sent on the second."""
+        self._lasts = self._lasts and not for_good
         self.contacts.lost()
         self._save()
 

@@ -178,7 +178,10 @@ class NameTests(AttackCase):
         bob = await self.user(house, "bob")
         for name in ("ALICE", "alice"):
             eve.advertise(name, eve.key)
-            await bob.hear("USER_ADDED", user_id=name)
+            if name == "alice":  # registered here: nobody else's, nor seen as theirs
+                await eve.hear("ERROR", code="NAME_IN_USE")
+            else:
+                await bob.hear("USER_ADDED", user_id=name)
             alice = await self.device(house, "alice")
             self.assertEqual(house.online(), {"alice": "srv-a", "bob": "srv-a"})
             await bob.hear("USER_ADDED", user_id="alice", pubkey=alice.key.public)
