@@ -10,8 +10,13 @@ Read the rooms in this order; each may use only those before it, and
 ``overlay``   what follows from a frame: directory, rules, topology; no I/O
 ``store``     what outlives the process
 ``net``       Autobahn: links, the listener, peers and their ten attempts
-``node``      performs what the overlay decided, on the links and the store
-``service``   what starts and stops, and in which order; ``tap`` builds it
+``node``      performs what the overlay decided, on the links and the store; around it
+              ``reader`` (frames in), ``sender`` (frames out), ``pacing`` (how fast),
+              ``turns`` (one at a time), ``accounts``, ``post`` and its ``flow``
+              (messages until they are answered), ``pins``
+``service``   what starts and stops, and in which order; ``configuration`` is what it
+              was told, ``tap`` builds it, ``jsonlog`` is its log for machines
+``command``   the console command ``socp``
 ``client``    the user's side: a session without I/O, files, keys, the terminal
 """
 

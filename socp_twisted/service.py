@@ -37,9 +37,17 @@ from socp_twisted.post import Post
 from socp_twisted.store.sqlite import SqliteStore
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.trust.signer import Signer, ThreadedSigner
+from socp_twisted.wire.vocabulary import JOINS_KNOWN, JOINS_OPEN, JOINS_PINNED
 
 PASSWORD_CHECKS = 2
 """Password checks at a time; the others wait, and nobody else does."""
+
+
+_JOINS = {
+    JOINS_OPEN: ", any server",
+    JOINS_KNOWN: ", the servers seen before",
+    JOINS_PINNED: ", the introducers alone",
+}
 
 
 class IReactorNode(IReactorDialling, IReactorThreads, IReactorCore):
@@ -193,7 +201,11 @@ class NodeService(MultiService):
                 secure=self._certificate is not None,
             ),
         )
-        self._log.info("joins: {joins}", joins=self._configuration.joins)
+        self._log.info(
+            "who may join: {joins}{what}",
+            joins=self._configuration.joins,
+            what=_JOINS[self._configuration.joins],
+        )
         self._watch_encryption()
         if self._configuration.has_few_introducers:
             self._log.warn(

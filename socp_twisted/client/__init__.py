@@ -23,9 +23,9 @@ An echo bot, whole::
 
 The rooms, in reading order: ``events`` (what a user is told), ``display`` (made
 harmless), ``disk``, ``keystore``, ``pins``; ``outbox``, ``login``, ``contacts``,
-``content``, ``messages``, ``manifest``, ``sending``, ``receiving``, ``files``, and
-``session``, which is all of them together, without a socket; then Twisted's:
-``dialing``, ``worker``, ``stream``, ``online`` and ``connection``.
+``content``, ``replays``, ``messages``, ``manifest``, ``receiving``, ``sending``,
+``files``, and ``session``, which is all of them together, without a socket; then
+Twisted's: ``dialing``, ``worker``, ``stream``, ``online`` and ``connection``.
 """
 
 from socp_twisted.client.connection import Client, connect

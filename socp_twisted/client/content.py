@@ -1,6 +1,6 @@
 """How does a text become frames and come back?  Splitting, sealing, signing.  (SOCP 9)
 
-Nothing here keeps state but ``Replays``, which remembers what was already shown.
+Nothing here keeps state, which remembers what was already shown.
 """
 
 import unicodedata
@@ -18,7 +18,6 @@ from socp_twisted.wire.vocabulary import (
     EXTRA_BLOCKS,
     OAEP_MAX,
     RSA_BYTES,
-    STALE_AFTER,
 )
 
 MAX_TEXT: Final = 65_536
@@ -27,7 +26,6 @@ MAX_TEXT: Final = 65_536
 MAX_BLOCKS: Final = -(-MAX_TEXT // OAEP_MAX)
 """OAEP blocks of one message; each costs its recipient 5 ms."""
 
-_STALE_MS: Final = int(STALE_AFTER * 1000)
 _TS_DIGITS: Final = 13
 """Of ``ts`` from 2001 to 2286: with one length, signed content splits in one way."""
 

@@ -314,9 +314,6 @@ class Online:
         refusal = as_refused(event.code, event.detail)
         self._waiters.settle((event.message_id, event.to), refusal)
 
-    def _list_failed(self, event: told.ListFailed) -> None:
-        self._waiters.settle("list", as_refused(event.code, event.detail))
-
     def _file_failed(self, event: told.FileFailed) -> None:
         why = Refused(ErrorCode.NOT_ALLOWED, f"{event.name}: {event.reason}")
         self._waiters.settle(("file", event.file_id), why)

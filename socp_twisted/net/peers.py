@@ -89,7 +89,6 @@ class PeerFactory(WebSocketClientFactory, ReconnectingClientFactory):
         self._finished = finished
         self._busy = False
         self._up_at: float | None = None
-        self._fault = ""
         self.link: Link | None = None
 
     @property
@@ -142,7 +141,6 @@ class PeerFactory(WebSocketClientFactory, ReconnectingClientFactory):
         """Say which attempt this is."""
         self.connector = connector
         self._up_at = None
-        self._fault = ""
         self._log.info(
             "[bootstrap] attempting to connect to {url} (attempt {attempt}/{attempts})",
             url=self.url,

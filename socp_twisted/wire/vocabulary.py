@@ -71,7 +71,6 @@ CLOSE_BUG: Final = 4000  # our own mistake; the log has the traceback
 CLOSE_REFUSED: Final = 4001  # the first frame, or who sent it, was not accepted
 CLOSE_TIMEOUT: Final = 4002  # no first frame, no login, or nothing for 45 s
 CLOSE_SLOW: Final = 4003  # does not read what it is sent
-CLOSE_REPLACED: Final = 4004  # the same user or server came back on a newer connection
 CLOSE_LIMIT: Final = 4005  # more than a limit allows; the reason names the limit
 
 # -- times, in seconds (SOCP 8.4, and the retry fix) -----------------------------------
