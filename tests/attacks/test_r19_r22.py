@@ -127,7 +127,9 @@ class StrayFileTests(ProcessTestCase):
         for name in ("socp_twisted.py", "sitecustomize.py", "yaml.py", "autobahn.py"):
             (folder / name).write_text("raise SystemExit('a stray module was run')\n")
         await self.start(node)
-        await self.until(lambda: "joins: pinned" in node.lines, 5, node)
+        await self.until(
+            lambda: "who may join: pinned, the introducers alone" in node.lines, 5, node
+        )
         self.assertEqual(
             [line for line in node.lines if "evil" in line or str(other) in line], []
         )
