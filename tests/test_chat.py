@@ -229,7 +229,7 @@ class TwoUsersTests(ChatTestCase):
         """Nothing, a little and a lot, whole at the other end."""
         for one, other, sizes in (
             (alice, bob, (0, 1_000_000, 20_000_000)),
-            (bob, alice, (0, 1_000_000)),
+            (bob, alice, (0, 1_000_000, 20_000_000)),
         ):
             for size in sizes:
                 path = one.home / f"it's {size} bytes.bin"

@@ -6,7 +6,7 @@ An echo bot, whole::
     from pathlib import Path
     from twisted.internet.defer import Deferred
     from twisted.internet.task import react
-    from socp_twisted.client import TextReceived, connect, load_key
+    from socp_twisted.client import GaveUp, TextReceived, connect, load_key
 
     async def echo(reactor, url, user_id, key_file, passphrase):
         key = load_key(Path(key_file), passphrase)
@@ -14,6 +14,8 @@ An echo bot, whole::
         async for event in client.events():
             if isinstance(event, TextReceived) and not event.public:
                 await client.tell(event.sender, event.text)
+            elif isinstance(event, GaveUp):  # after ten attempts, five seconds apart
+                raise ConnectionError(event.reason)
 
     def main(reactor, *arguments):
         return Deferred.fromCoroutine(echo(reactor, *arguments))
