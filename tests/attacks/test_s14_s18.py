@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from socp_twisted.wire.limits import Limits
 from tests.attacks.ground import AttackCase
 from tests.attacks.people import CAPS, House, pose
 from tests.keyfiles import BAD_PINS
@@ -139,7 +140,8 @@ class NameTests(AttackCase):
 
     async def test_s17_user_ids(self) -> None:
         """Whatever else somebody would be called, nobody is shown it."""
-        house = self.house()
+        # The pace of strangers is not what this is about, and would take 11 s.
+        house = self.house(limits=Limits(stranger_frames=100))
         friend = await self.member(house, "srv-b")
         alice = await self.user(house, "alice")
         await self.calm(alice)
