@@ -4,7 +4,6 @@ Who is this user?  Registration and login, as far as they wait for disk and scry
 What does not wait is ``overlay.attendance``'s to decide.  (SOCP 9.1)
 """
 
-import ipaddress
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -22,6 +21,7 @@ from socp_twisted.store.interface import Member, Store, StoreError, User
 from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.passwords import Verifier, check_password
 from socp_twisted.trust.signatures import check, login_content, verify
+from socp_twisted.wire.addresses import is_loopback
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import UserLogin, UserRegister
 from socp_twisted.wire.vocabulary import (
@@ -147,7 +147,7 @@ class Accounts:
             raise Refused(
                 ErrorCode.LIMIT, f"max-accounts: {limits.accounts} are registered"
             )
-        if _is_loopback(party.host):
+        if is_loopback(party.host):
             return
         address = f"registrations from {party.host}"
         wait = self._throttle.wait(address, now=now)
@@ -164,7 +164,7 @@ class Accounts:
             raise Refused(
                 ErrorCode.NOT_ALLOWED, f"this connection is {party.name}'s already"
             )
-        if told.password and not (party.secure or _is_loopback(party.host)):
+        if told.password and not (party.secure or is_loopback(party.host)):
             raise Refused(
                 ErrorCode.NOT_ALLOWED,
                 "a password may not cross the network in clear: use wss:// or a key",
@@ -315,13 +315,3 @@ _RULES: dict[str, Callable[[Accounts, Party, Envelope], Awaitable[list[Effect]]]
 
 WAITING_TYPES = frozenset(_RULES)
 """Frames whose answer waits for the disk: the connection's next ones wait, too."""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    # A port that listens on :: sees 127.0.0.1 as ::ffff:127.0.0.1.
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return (mapped or address).is_loopback

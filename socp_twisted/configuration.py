@@ -20,9 +20,9 @@ import yaml
 
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.trust.keys import PrivateKey, split_pinned_url
+from socp_twisted.wire.addresses import is_host
 from socp_twisted.wire.envelope import is_identifier
 from socp_twisted.wire.limits import Limits
-from socp_twisted.wire.payloads import is_host
 from socp_twisted.wire.vocabulary import (
     HOLD,
     JOINS,

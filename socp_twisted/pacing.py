@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from socp_twisted.net.link import Link
-from socp_twisted.net.tls import is_loopback
 from socp_twisted.overlay.effects import Effect, HangUp, LinkId
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Stage
 from socp_twisted.trust.signer import Signer
+from socp_twisted.wire.addresses import is_loopback
 from socp_twisted.wire.vocabulary import CLOSE_SLOW
 
 HELD_FRAMES = 64

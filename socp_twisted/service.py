@@ -30,13 +30,14 @@ from socp_twisted.net.certificate import SecureFactory, ServerCertificate
 from socp_twisted.net.listener import make_site
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.net.peers import IReactorDialling
-from socp_twisted.net.tls import Trust, is_loopback
+from socp_twisted.net.tls import Trust
 from socp_twisted.node import Node
 from socp_twisted.pins import Pins
 from socp_twisted.post import Post
 from socp_twisted.store.sqlite import SqliteStore
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.trust.signer import Signer, ThreadedSigner
+from socp_twisted.wire.addresses import is_loopback
 from socp_twisted.wire.vocabulary import JOINS_KNOWN, JOINS_OPEN, JOINS_PINNED
 
 PASSWORD_CHECKS = 2

@@ -42,8 +42,8 @@ from socp_twisted.errors import ConfigurationError
 from socp_twisted.jsonlog import JsonLog
 from socp_twisted.service import NodeService
 from socp_twisted.trust.keys import PrivateKey, load_or_make_key_file
+from socp_twisted.wire.addresses import is_host
 from socp_twisted.wire.limits import Limits
-from socp_twisted.wire.payloads import is_host
 from socp_twisted.wire.vocabulary import JOINS, MAX_ATTEMPTS, RETRY_DELAY
 
 _MAX_DELAY: Final = 3600.0

@@ -1,5 +1,6 @@
 """Is a server that is dialled over TLS the one that was meant?  Else: why not?"""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -19,8 +20,9 @@ from socp_twisted.net.link import Link
 from socp_twisted.net.listener import make_site
 from socp_twisted.net.outbox import Draft
 from socp_twisted.net.peers import PeerFactory
-from socp_twisted.net.tls import Trust, is_loopback
+from socp_twisted.net.tls import Trust
 from socp_twisted.overlay.effects import LinkId
+from socp_twisted.wire.addresses import is_loopback
 from socp_twisted.wire.limits import Limits
 from tests.certificates import Authority, Certificate, self_signed
 
@@ -150,9 +152,10 @@ def _is_open(protocol: Any) -> bool:
     return bool(transport is not None and getattr(transport, "connected", False))
 
 
-class Refusals:
+class Refusals(ABC):
     """What each unusable server is refused for; each dialler says the same."""
 
+    @abstractmethod
     async def refusal(
         self,
         certificate: Certificate | None,
@@ -160,7 +163,6 @@ class Refusals:
         factory: Any = None,
     ) -> str:
         """Return why such a server was not linked to."""
-        raise NotImplementedError
 
     assertEqual: Any
     assertIn: Any

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.errors import MalformedFrame
+from socp_twisted.wire.addresses import is_host
 from socp_twisted.wire.encoding import MAX_INTEGER, b64u_encode, canonical, parse_object
 from socp_twisted.wire.payloads import (
     MAX_FILE,
@@ -30,7 +31,6 @@ from socp_twisted.wire.payloads import (
     UserRegister,
     UserRemove,
     _plan,
-    is_host,
     unprintable,
 )
 from tests.strategies import PAYLOADS, file_names, objects, payloads, quick, values

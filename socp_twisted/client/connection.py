@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
@@ -24,6 +23,7 @@ from socp_twisted.client.worker import Worker
 from socp_twisted.errors import ConfigurationError, Refused
 from socp_twisted.net.tls import Trust
 from socp_twisted.trust.keys import PrivateKey, public_key, split_pinned_url
+from socp_twisted.wire.addresses import join_url, split_url
 from socp_twisted.wire.vocabulary import PUBLIC
 
 
@@ -61,7 +61,7 @@ class Client(Online):
     ) -> None:
         address, pin = _address(url)
         if address.startswith("wss:") and tls is None:
-            tls = Trust(tls_ca).expect(urlsplit(address).hostname or "")
+            tls = Trust(tls_ca).expect(split_url(address)[1])
         pins = pins or Pins(home or config_home())
         if pin:
             _pin_server(pins, address, pin, int(wall() * 1000))
@@ -215,15 +215,7 @@ def _address(url: str) -> tuple[str, str]:
     """Split a URL into the address and the pinned key, which may be missing."""
     if "#" in url:
         return split_pinned_url(url)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as why:
-        raise ConfigurationError(f"{url} is no URL: {why}") from why
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or not port:
-        raise ConfigurationError(f"{url or 'an empty text'} is not ws://host:port")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}", ""
+    return join_url(*split_url(url)), ""
 
 
 def _pin_server(pins: Pins, address: str, key: str, now: int) -> None:

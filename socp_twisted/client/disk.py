@@ -9,6 +9,7 @@ from pathlib import Path
 
 from socp_twisted.client.display import invisible
 from socp_twisted.errors import ConfigurationError
+from socp_twisted.trust.files import write_draft
 
 MAX_NAME = 200
 """Bytes of a received file's name: the file systems' 255, with room for " (99)"."""
@@ -19,41 +20,15 @@ _DEVICES = frozenset(
 )
 
 
-def write_new(path: Path, text: str) -> None:
-    """
-    Write a file for its owner alone (0600), whole or not at all, and never over one.
-
-    Raise ``FileExistsError`` if the name is taken, ``OSError`` if it cannot be made.
-    """
-    draft = _draft(path, text)
-    try:
-        os.link(draft, path)  # unlike a rename, fails if the name is taken
-    finally:
-        os.unlink(draft)
-
-
 def replace(path: Path, text: str) -> None:
     """Write a file for its owner alone (0600) in place of an older one, in one step."""
-    draft = _draft(path, text)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = write_draft(path, text)
     try:
         os.replace(draft, path)
     except OSError:
         os.unlink(draft)
         raise
-
-
-def _draft(path: Path, text: str) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        os.unlink(draft)
-        raise
-    return draft
 
 
 def safe_name(name: str) -> str:

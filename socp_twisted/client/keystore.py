@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from socp_twisted.client import disk
 from socp_twisted.errors import BadKey, ConfigurationError, MalformedFrame
+from socp_twisted.trust.files import write_new
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode, parse_object
 
@@ -153,7 +154,11 @@ def save_key(
     if not passphrase:
         raise ConfigurationError("a key file needs a passphrase that is not empty")
     try:
-        disk.write_new(path, seal_original(key, passphrase, randomness) + "\n")
+        write_new(
+            path,
+            seal_original(key, passphrase, randomness) + "\n",
+            folder_mode=0o700,
+        )
     except FileExistsError as why:
         raise ConfigurationError(
             f"the key file {path} exists already and is never overwritten"

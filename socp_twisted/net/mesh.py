@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
@@ -12,7 +11,7 @@ from socp_twisted.net.link import Link, Owner
 from socp_twisted.net.peers import IReactorDialling, PeerFactory
 from socp_twisted.net.tls import Trust, is_ip
 from socp_twisted.overlay.effects import Heard
-from socp_twisted.wire.payloads import is_host
+from socp_twisted.wire.addresses import is_host, split_url
 
 
 class MeshService(Service):
@@ -162,6 +161,5 @@ class MeshService(Service):
 
 def _is_same(peer: PeerFactory, heard: Heard) -> bool:
     """Say whether we dial the address that was told, and no less safely."""
-    parts = urlsplit(peer.url)
-    where = (parts.hostname, parts.port) == (heard.host.lower(), heard.port)
+    where = split_url(peer.url)[1:] == (heard.host.lower(), heard.port)
     return where and (peer.isSecure or not heard.secure)

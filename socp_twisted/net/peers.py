@@ -23,7 +23,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socp_twisted.net.link import DialledLink, Link, Owner, shared_options
-from socp_twisted.net.tls import Trust, is_loopback
+from socp_twisted.net.tls import Trust
+from socp_twisted.wire.addresses import is_loopback
 
 CONNECT_TIMEOUT = 5
 """Seconds for TCP alone; Autobahn's 30 would stretch the five seconds of a cycle."""

@@ -201,16 +201,6 @@ def name_fault(certificate: x509.Certificate, host: str) -> str:
     return ""
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a name or an address leads to this machine and nowhere else."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return (mapped or address).is_loopback
-
-
 def read_certificates(path: Path, option: str) -> list[x509.Certificate]:
     """Read PEM certificates, at least one, or raise ``ConfigurationError``."""
     try:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.channel import Channel
@@ -15,6 +14,7 @@ from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAl
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
 from socp_twisted.overlay.topology import Topology
+from socp_twisted.wire.addresses import split_url
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import ServerHello
 from socp_twisted.wire.vocabulary import (
@@ -223,8 +223,8 @@ class Mesh:
 
     def address_of(self, url: str) -> tuple[str, int, bool]:
         """Return host and port of a URL that we dialled, and whether it is wss://."""
-        parts = urlsplit(url)
-        return parts.hostname or "", parts.port or 0, parts.scheme == "wss"
+        scheme, host, port = split_url(url)
+        return host, port, scheme == "wss"
 
     def welcome_user(
         self, server_id: str, user_id: str, pubkey: str, ts: int

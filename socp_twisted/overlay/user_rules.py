@@ -18,7 +18,6 @@ from socp_twisted.wire.payloads import (
     FileChunk,
     FileEnd,
     FileStart,
-    MsgDirect,
 )
 from socp_twisted.wire.vocabulary import (
     ACK,
@@ -32,8 +31,6 @@ from socp_twisted.wire.vocabulary import (
     HEARTBEAT,
     LIST_REQUEST,
     LIST_RESPONSE,
-    MSG_DIRECT,
-    MSG_PUBLIC_CHANNEL,
     PUBLIC_CHANNEL_ADD,
     PUBLIC_CHANNEL_KEY_SHARE,
     PUBLIC_CHANNEL_UPDATED,
@@ -66,15 +63,6 @@ def list_request(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effec
             to=party.name,
             extra={"users": users},  # where the original's client looks for them
         )
-
-
-def message(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
-    """A text for one user: said to them alone, or to everybody (one frame each)."""
-    told = MsgDirect.read(envelope.payload)
-    to = recipient(party, envelope, told.sender, told.to)
-    if told.sender_pub != party.key:
-        raise Refused(ErrorCode.BAD_KEY, "sender_pub is not the key of this user")
-    yield from send(mesh, party, envelope, to, BY_USER_TYPE[envelope.type])
 
 
 def file_start(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
@@ -153,8 +141,6 @@ def nothing(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
 
 USER_RULES: dict[str, Rule] = {
     LIST_REQUEST: list_request,
-    MSG_DIRECT: message,
-    MSG_PUBLIC_CHANNEL: message,
     FILE_START: file_start,
     FILE_CHUNK: file_chunk,
     FILE_END: file_end,

@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from socp_twisted.errors import BadKey, ConfigurationError
+from socp_twisted.trust.files import write_new
+from socp_twisted.wire.addresses import is_host, join_url
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode
-from socp_twisted.wire.payloads import is_host
 from socp_twisted.wire.vocabulary import RSA_BITS
 
 MIN_EXPONENT = 65537
@@ -144,7 +143,7 @@ def load_or_make_key_file(path: Path) -> tuple[PrivateKey, bool]:
             "pub_spki_b64u": key.public.text,
         }
         try:
-            _write_new(path, json.dumps(stored, indent=2) + "\n")
+            write_new(path, json.dumps(stored, indent=2) + "\n")
         except FileExistsError:
             return load_or_make_key_file(path)  # another process was faster
         except OSError as why:
@@ -209,23 +208,8 @@ def split_pinned_url(url: str) -> tuple[str, str]:
         public_key(pin)
     except BadKey as why:
         raise ConfigurationError(f"the pin of {address} is unusable: {why}") from why
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}", pin
+    return join_url(parts.scheme, parts.hostname, port), pin
 
 
 def _spki(key: rsa.RSAPublicKey) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a file that is whole or absent, for its owner alone, and never over one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)  # unlike a rename, fails if the name is taken
-    finally:
-        os.unlink(draft)

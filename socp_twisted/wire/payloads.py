@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
 
 from socp_twisted.errors import MalformedFrame
+from socp_twisted.wire.addresses import is_host
 from socp_twisted.wire.encoding import b64u_decode
 from socp_twisted.wire.envelope import is_identifier
 from socp_twisted.wire.vocabulary import RSA_BYTES
@@ -108,16 +109,6 @@ def _is_bool(value: Any) -> bool:
 
 def _is_object(value: Any) -> bool:
     return type(value) is dict
-
-
-def is_host(value: Any) -> bool:
-    """Say whether this may be the host part of a server's address."""
-    return (
-        type(value) is str
-        and 0 < len(value) <= 255
-        and all(char.isalnum() or char in ".-:_%" for char in value)
-        and value.isascii()
-    )
 
 
 def _id() -> Any:

@@ -1,13 +1,12 @@
 """Where is what was named?  Addresses of servers, and paths of files."""
 
 import os
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from socp_twisted.client.terminal.commands import NotUnderstood
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.trust.keys import split_pinned_url
+from socp_twisted.wire.addresses import is_loopback, split_url
 
 
 def check_url(url: str) -> None:
@@ -15,13 +14,7 @@ def check_url(url: str) -> None:
     if "#" in url:
         split_pinned_url(url)
         return
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("ws", "wss") and parts.hostname and parts.port
-    except ValueError as why:
-        raise ConfigurationError(f"{url!r} is no URL: {why}") from why
-    if not known:
-        raise ConfigurationError(f"{url!r} is not ws://host:port")
+    split_url(url)
 
 
 def find_path(typed: str) -> Path:
@@ -45,13 +38,7 @@ def find_path(typed: str) -> Path:
 def is_open_to_listeners(url: str) -> bool:
     """Say whether a URL leads over a network, and without TLS."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
+        scheme, host, _ = split_url(url)
+    except ConfigurationError:
         return False  # whoever dials it says what is wrong with it
-    if parts.scheme != "ws" or host == "localhost":
-        return False
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return True
+    return scheme == "ws" and not is_loopback(host)
