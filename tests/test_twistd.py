@@ -1,133 +1,24 @@
 """Nodes as real processes: in any order, killed, hung, restarted.  (SOCP 8.1, 8.4)"""
 
 import time
-from itertools import permutations
 from typing import Final
 
+from tests.pace import BUSY, PaceTestCase
 from tests.plain_socp import is_from, message, read_message
-from tests.processes import NodeProcess, ProcessTestCase, is_mesh, together
-from tests.sockets import Stranger
+from tests.processes import ProcessTestCase, together
 
 FAST: Final = ("--retry-delay", "1")
-GAPS: Final = ((0, 0), (12, 0), (0, 12), (2, 7), (7, 6), (12, 12))
-"""Seconds between the three starts, for each of the six orders."""
-
-BUSY: Final = 1.0
-"""Seconds that a busy machine may add to what the protocol promises."""
 
 
-class PaceTests(ProcessTestCase):
-    """At the real pace: 5 s between attempts, ten of them, and 45 s of silence."""
+class PaceTests(PaceTestCase):
+    """At ten times the pace; ``trial tests.pace`` takes its time."""
 
-    async def test_defaults(self) -> None:
-        """
-        Any order of starts links everybody; deaths and hangs heal; ten dials, no more.
+    retry = 0.5
+    busy = 10.0  # most of thirty processes start in one second
 
-        These take most of a minute, so they happen in the same one.
-        """
-        orders = zip(permutations("abc"), GAPS, (True, False) * 3, strict=True)
-        await together(
-            self._hangs(),
-            self._gives_up(),
-            self._dies(),
-            *(self._starts(*order) for order in orders),
-        )
-
-    async def _starts(
-        self, letters: tuple[str, ...], gaps: tuple[int, int], mutual: bool
-    ) -> None:
-        """
-        All pairs are linked one retry delay after the last start.
-
-        Unless the lists are ``mutual``, a server is known to those before it alone:
-        only their later attempts can find it.
-        """
-        nodes = [self.node(f"srv-{letter}") for letter in letters]
-        for index, node in enumerate(nodes):
-            known = nodes if mutual else nodes[index:]
-            node.configure([one for one in known if one is not node])
-        for node, gap in zip(nodes, (*gaps, 0), strict=True):
-            await self.start(node)
-            await self.after(gap)
-        took = await self.meshed(nodes, 5 + BUSY)
-        self.assertLess(took, 5 + BUSY)
-
-    async def _gives_up(self) -> None:
-        """Ten attempts, five seconds apart, each told to the letter."""
-        node, nobody = self.node("srv-d"), self.node("srv-e")
-        node.configure([nobody])
-        await self.start(node)
-        began = time.monotonic()
-        where = nobody.url
-        last = f"[bootstrap] giving up on {where} after 10 attempts"
-        await self.until(lambda: last in node.lines, 9 * 5 + 5, node)
-        self.assertGreater(time.monotonic() - began, 9 * 5 - BUSY)
-        expected = [f"[SOCP] server srv-d listening on {node.url}"]
-        for attempt in range(1, 11):
-            expected += [
-                f"[bootstrap] attempting to connect to {where} (attempt {attempt}/10)",
-                f"[bootstrap] failed to connect {where} (attempt {attempt}/10): "
-                "connection refused",
-                "[bootstrap] retrying in 5 seconds...",
-            ]
-        expected[-1] = last
-        self.assertEqual(node.said(r"\[(SOCP|bootstrap)\] .*"), expected)
-        self.assertEqual(node.levels[node.lines.index(last)], "error")
-        self.assertTrue(node.running)
-
-    async def _hangs(self) -> None:
-        """A server that is silent for 45 s is lost, and found when it wakes."""
-        a, b, c = nodes = self.nodes("abc")
-        await self.start(*nodes)
-        await self.meshed(nodes, 5 + BUSY)
-        alice, bob = await self.user("alice", a), await self.user("bob", b)
-        await self.sees(alice, {"alice": "srv-a", "bob": "srv-b"})
-        b.signal("STOP")
-        silent = "lost srv-b: silent for 45 s"
-        await self.until(
-            lambda: silent in a.lines and silent in c.lines, 45 + BUSY, *nodes
-        )
-        woke = time.monotonic()
-        b.signal("CONT")
-        await self.until(lambda: is_mesh(nodes), 5 + BUSY, *nodes)
-        await self.single(nodes)
-        await self.sees(alice, {"alice": "srv-a", "bob": "srv-b"})
-        self.assertLess(time.monotonic() - woke, 5 + 2 * BUSY)
-        await self.sees(bob, {"alice": "srv-a", "bob": "srv-b"})
-
-    async def _dies(self) -> None:
-        """Whoever is killed is linked again, and everybody sees everybody."""
-        nodes = self.nodes("abc")
-        await self.start(*nodes)
-        await self.meshed(nodes, 5 + BUSY)
-        for dead in (nodes[:1], nodes[1:2], nodes[2:], nodes[:2]):
-            users = [await self.visitor(node) for node in nodes]
-            homes = {f"user-of-{node.name}": node.name for node in nodes}
-            for user in users:
-                await self.sees(user, homes)
-            await self.kill(*dead)
-            names = {node.name for node in dead}
-            alive = [node for node in nodes if node not in dead]
-            await self.until(
-                lambda gone=names, left=alive: not any(n.links & gone for n in left),
-                2,
-                *alive,
-            )
-            await self.start(*dead)
-            await self.meshed(nodes, 5 + BUSY)
-            left = {user: home for user, home in homes.items() if home not in names}
-            watching = [user for user in users if user.closed is None]
-            for user in watching:
-                # What is told once a second, and told on, adds to the five seconds.
-                await self.sees(user, left, 5 + 4 * BUSY)
-            back = [await self.visitor(node) for node in dead]
-            for user in (*watching, *back):
-                await self.sees(user, homes)
-            await together(*(user.hang_up() for user in (*watching, *back)))
-
-    async def visitor(self, node: NodeProcess) -> Stranger:
-        """Connect a user who is named after the server."""
-        return await self.user(f"user-of-{node.name}", node, key=node.name)
+    async def test_orders(self) -> None:
+        """Any order of starts links everybody; deaths heal; ten dials, no more."""
+        await self.orders()
 
 
 class SignalTests(ProcessTestCase):
