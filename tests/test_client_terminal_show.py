@@ -248,7 +248,13 @@ class ShowTests(SynchronousTestCase):
         """A person is not told that all is well; a program is."""
         delivered = told.Delivered("m", "bob")
         self.assertEqual(self.read(delivered), ["delivered to bob"])
-        self.assertEqual(Show(Picture(), terse=True).lines(delivered), [])
+        terse = Show(Picture(), terse=True)
+        self.assertEqual(terse.lines(delivered), [])
+        terse.lines(told.Queued("m", "bob"))
+        self.assertEqual(terse.lines(told.Delivered("m", "carol")), [])
+        [line] = terse.lines(delivered)  # what waited is news to a person, too
+        self.assertEqual(line.text, "bob has the message now")
+        self.assertEqual(terse.lines(delivered), [])
 
     def test_told_before(self) -> None:
         """What an event has said is not said again."""

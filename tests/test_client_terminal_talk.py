@@ -6,12 +6,13 @@ from typing import Any
 
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.client import events as told
 from socp_twisted.client.events import Contact
+from socp_twisted.client.terminal import entrance, keyring
 from socp_twisted.client.terminal.commands import LogIn, Register
 from socp_twisted.client.terminal.completing import Completing
 from socp_twisted.client.terminal.entrance import Settings
@@ -20,6 +21,7 @@ from socp_twisted.client.terminal.happenings import (
     Done,
     Failed,
     Happening,
+    Notice,
     Warned,
 )
 from socp_twisted.client.terminal.picture import Picture
@@ -61,6 +63,7 @@ class TalkTestCase(SynchronousTestCase):
     """A talk with a client that is logged in."""
 
     patient = False
+    refusal: Refused | None = None
 
     def setUp(self) -> None:
         """Log in as alice, whose client is a stand-in; bob is there."""
@@ -84,6 +87,7 @@ class TalkTestCase(SynchronousTestCase):
     def make(self, *arguments: Any, **options: Any) -> Any:
         """Make a stand-in, and remember it."""
         self.clients.append(StandIn(*arguments, **options))
+        self.client.refusal = self.refusal
         return self.clients[-1]
 
     @property
@@ -219,6 +223,18 @@ class LoginTests(TalkTestCase):
         self.assertIsInstance(self.type("/login alice"), Failed)
         self.type("/register")
         self.assertEqual(self.client.asked[-1], ("register", ""))
+
+    def test_unreached(self) -> None:
+        """With a key, and no server that took it: what is missing is said."""
+
+        def at_once(work: Any, *arguments: Any) -> Deferred[Any]:
+            return succeed(private("bob") if work is keyring.make_key else None)
+
+        self.patch(entrance, "deferToThread", at_once)
+        self.refusal = Refused(ErrorCode.TIMEOUT, "nobody answers")
+        self.assertIsInstance(self.type("/register eve pw"), Failed)
+        notices = [one.text for one in self.told if isinstance(one, Notice)]
+        self.assertIn("eve is not registered yet", notices[-1])
 
     def test_leaving(self) -> None:
         """When we have hung up, nothing of that server is known any more."""

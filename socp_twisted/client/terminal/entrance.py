@@ -143,6 +143,9 @@ class Entrance:
             await self._enter(user, key=key, passphrase=passphrase, register=True)
         except Refused as why:
             if why.code != ErrorCode.NAME_IN_USE:
+                self.tell(
+                    Notice(f"{user} is not registered yet: /register tries it again")
+                )
                 raise
             await self._ours_or_taken(user, key, passphrase)
         return ""

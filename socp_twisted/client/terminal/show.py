@@ -25,6 +25,9 @@ from socp_twisted.client.terminal.picture import Picture
 MAX_NAMED: Final = 20
 """Users that one line names."""
 
+MAX_KEPT: Final = 1_000
+"""Messages that wait at the server and are told of when they have arrived."""
+
 
 class Show:
     """
@@ -44,6 +47,7 @@ class Show:
         self.terse = terse
         self.clock = clock
         self._arrived: dict[str, Contact] = {}
+        self._kept: dict[tuple[str, str], None] = {}
 
     def lines(self, event: Happening) -> list[Line]:
         """Return the lines of an event; some have none."""
@@ -100,6 +104,24 @@ class Show:
         yield Line(first, tone, label)
         for one in further:
             yield Line(one, tone, FURTHER)
+
+    def queued(self, event: told.Queued) -> Iterator[Line]:
+        """The recipient is away; it is worth a line when they have it."""
+        self._kept[event.message_id, event.to] = None
+        if len(self._kept) > MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        said = "is not there: the server keeps the message for them"
+        yield Line(f"{_safe(event.to)} {said}", Tone.QUIET)
+
+    def delivered(self, event: told.Delivered) -> Iterator[Line]:
+        """Said to a person only where it is news."""
+        was_kept = (event.message_id, event.to) in self._kept
+        self._kept.pop((event.message_id, event.to), None)
+        if was_kept and self.terse:
+            yield Line(f"{_safe(event.to)} has the message now", Tone.QUIET)
+        elif not self.terse:
+            how = "delivered to" if event.confirmed else "handed over, unconfirmed, for"
+            yield Line(f"{how} {_safe(event.to)}", Tone.QUIET)
 
     # -- files -------------------------------------------------------------------------
 
@@ -236,12 +258,6 @@ def _server_changed(show: Show, event: told.ServerKeyChanged) -> Iterator[Line]:
     yield Line("  if the key shown is right: /server, then /server yes, then /login")
 
 
-def _delivered(show: Show, event: told.Delivered) -> Iterator[Line]:
-    if not show.terse:
-        how = "delivered to" if event.confirmed else "handed over, unconfirmed, for"
-        yield Line(f"{how} {_safe(event.to)}", Tone.QUIET)
-
-
 def _server_pinned(show: Show, event: told.ServerPinned) -> Iterator[Line]:
     server = f"{_safe(event.server_id)} at {event.address}"
     yield Line(f"first visit to {server}; its key is remembered:", Tone.QUIET)
@@ -338,10 +354,8 @@ SHOWN: Final[Mapping[type, Shown]] = {
     told.ListFailed: _nothing,
     told.ChannelMembers: _nothing,
     told.TextReceived: Show.text,
-    told.Delivered: _delivered,
-    told.Queued: _line(
-        "{to} is not there: the server keeps the message for them", Tone.QUIET
-    ),
+    told.Delivered: Show.delivered,
+    told.Queued: Show.queued,
     told.NotDelivered: _nothing,
     told.FrameRefused: _line("refused, and not shown: {type} {sender}: {reason}"),
     told.ServerError: _line("the server says {code}: {detail}", Tone.BAD),
