@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import yaml
 
 from socp_twisted.errors import ConfigurationError
-from socp_twisted.trust.keys import PrivateKey, split_pinned_url
+from socp_twisted.trust.keys import SigningKey, split_pinned_url
 from socp_twisted.wire.addresses import is_host
 from socp_twisted.wire.envelope import is_identifier
 from socp_twisted.wire.limits import Limits
@@ -108,7 +108,7 @@ def check_server_id(server_id: str) -> None:
         )
 
 
-def default_id(key: PrivateKey) -> str:
+def default_id(key: SigningKey) -> str:
     """Name a server after its key: the same at each start, and unlike all others."""
     return "srv-" + "".join(key.public.fingerprint.split()[:2])
 

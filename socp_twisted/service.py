@@ -35,7 +35,7 @@ from socp_twisted.node import Node
 from socp_twisted.pins import Pins
 from socp_twisted.post import Post
 from socp_twisted.store.sqlite import SqliteStore
-from socp_twisted.trust.keys import PrivateKey
+from socp_twisted.trust.keys import SigningKey
 from socp_twisted.trust.signer import Signer, ThreadedSigner
 from socp_twisted.wire.addresses import is_loopback
 from socp_twisted.wire.vocabulary import JOINS_KNOWN, JOINS_OPEN, JOINS_PINNED
@@ -82,7 +82,7 @@ class NodeService(MultiService):
         self,
         reactor: IReactorNode,
         configuration: Configuration,
-        key: PrivateKey,
+        key: SigningKey,
         *,
         signer: Signer | None = None,
         store: SqliteStore | None = None,

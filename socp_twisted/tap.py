@@ -41,7 +41,8 @@ from socp_twisted.configuration import (
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.jsonlog import JsonLog
 from socp_twisted.service import NodeService
-from socp_twisted.trust.keys import PrivateKey, load_or_make_key_file
+from socp_twisted.trust.keyfile import load_or_make_key_file
+from socp_twisted.trust.keys import SigningKey
 from socp_twisted.wire.addresses import is_host
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import JOINS, MAX_ATTEMPTS, RETRY_DELAY
@@ -142,7 +143,7 @@ class Options(usage.Options):
             twistd["pidfile"] = f"socp-{self.configuration.server_id}.pid"
 
     @cached_property
-    def private_key(self) -> PrivateKey:
+    def private_key(self) -> SigningKey:
         """The node's key, read once, or made; raises ``ConfigurationError``."""
         path = self._keyfile()
         key, is_new = load_or_make_key_file(path)

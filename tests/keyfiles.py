@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Final
 
+from tests.keyring import pem_of, pub_of
+
 VECTORS: Final = Path(__file__).parent / "vectors"
 PINS: Final[dict[str, str]] = json.loads((VECTORS / "keys.json").read_text("utf-8"))[
     "public_keys"
@@ -14,10 +16,10 @@ BAD_PINS: Final = json.loads((VECTORS / "keys.json").read_text("utf-8"))[
 
 
 def write_key_file(path: Path, name: str) -> Path:
-    """Write the key file of one of the vectors' servers, as the original writes it."""
+    """Write the key file of one of the tests' servers, as the original writes it."""
     stored = {
-        "private_pem": (VECTORS / f"{name}.pem").read_text("ascii"),
-        "pub_spki_b64u": PINS[name],
+        "private_pem": pem_of(name).decode("ascii"),
+        "pub_spki_b64u": pub_of(name),
     }
     path.write_text(json.dumps(stored), "utf-8")
     path.chmod(0o600)

@@ -18,10 +18,10 @@ from socp_twisted.net.listener import make_site
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.node import Node
 from socp_twisted.post import Post
-from socp_twisted.trust.keys import PrivateKey
+from socp_twisted.trust.keys import SigningKey
 from socp_twisted.wire.limits import Limits
 from tests.inline_store import inline_store
-from tests.keyring import NOON, key_of, pub_of, signature
+from tests.keyring import NOON, pub_of, signature, signer_of
 from tests.memory_network import Machine, Network, Wire
 from tests.raw_ends import PeerEnd, RawEnd, UserEnd, Visitor
 
@@ -72,7 +72,7 @@ class Site:
     mesh: MeshService
     machine: Machine
     port: int
-    key: PrivateKey
+    key: SigningKey
 
     @property
     def id(self) -> str:
@@ -148,7 +148,7 @@ class MeshTestCase(SynchronousTestCase):
                 mesh.add(entry.url, entry.key.public.text)
             else:
                 mesh.add(entry[0], pub_of(entry[1]))
-        site = Site(node, mesh, machine, port, key_of(key_name))
+        site = Site(node, mesh, machine, port, signer_of(key_name))
         self.network.listeners[port] = make_site(
             node,
             node.adopt,

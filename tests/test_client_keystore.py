@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,8 +17,11 @@ from socp_twisted.client.keystore import (
 )
 from socp_twisted.client.pins import Pin, PinFile, Pins
 from socp_twisted.errors import BadKey, ConfigurationError
+from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.wire.encoding import b64u_decode
 from tests.client_peer import fingerprint
+from tests.keyfiles import write_key_file
+from tests.keyring import FOUR_PRIMES, four_primes
 from tests.vector_files import private, public
 
 KNOWN = ("2c153ef0be8e5d6f", "248318c69a7808cc")
@@ -73,6 +77,15 @@ class KeyFileTests(SynchronousTestCase):
             self.path.write_text(text)
             with self.assertRaisesRegex(ConfigurationError, "cannot be used"):
                 load_key(self.path, "a passphrase")
+
+    def test_servers(self) -> None:
+        """A server's key file is none of a user's, and says so; nor is its key."""
+        save_key(self.path, cast(PrivateKey, four_primes()), "a passphrase")
+        with self.assertRaisesRegex(ConfigurationError, "has 4 primes, and only a ser"):
+            load_key(self.path, "a passphrase")
+        write_key_file(self.path, FOUR_PRIMES)
+        with self.assertRaisesRegex(ConfigurationError, "is a server's, and a user's"):
+            load_key(self.path, "a passphrase")
 
 
 class AccountTests(SynchronousTestCase):

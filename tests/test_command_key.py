@@ -9,13 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from socp_twisted.configuration import Introducer
 from socp_twisted.trust.keys import public_key
 from tests.keyfiles import PINS, write_key_file
+from tests.keyring import libcrypto_at
 from tests.test_command import socp
 
 A = PINS["srv-a"]
 
 
-class KeyTests(SynchronousTestCase):
-    """``socp key`` shows the key that the server has, or will have."""
+class KeyTestCase(SynchronousTestCase):
+    """What all tests of ``socp key`` share: a folder of their own."""
 
     def setUp(self) -> None:
         """Go to an empty folder, with nothing in the environment."""
@@ -25,6 +26,10 @@ class KeyTests(SynchronousTestCase):
         os.chdir(self.folder)
         self.folder = Path.cwd()
         self.patch(os, "environ", {})
+
+
+class KeyTests(KeyTestCase):
+    """``socp key`` shows the key that the server has, or will have."""
 
     def test_existing(self) -> None:
         """The key file is the one that the server reads; the last line is its URL."""
@@ -98,3 +103,62 @@ class KeyTests(SynchronousTestCase):
         self.assertTrue(err.startswith("socp key: the key file k.json is broken: "))
         self.assertEqual(err.count("\n"), 1)
         self.assertEqual(path.read_text(), "[]")
+
+
+class PrimesTests(KeyTestCase):
+    """``--primes`` is for a key that is to be made."""
+
+    def test_made(self) -> None:
+        """A key of four primes is made, and shown as such from then on."""
+        out, err, code = socp("key", "--keyfile", "k.json", "--primes", "4")
+        self.assertEqual((err, code), ("", 0))
+        self.assertIn("key file     k.json (made just now)\nprimes       4\n", out)
+        self.assertEqual(
+            socp("key", "--keyfile", "k.json"),
+            (out.replace(" (made just now)", ""), "", 0),
+        )
+
+    def test_two(self) -> None:
+        """A key of two primes is shown as ever; asked for, it must have two."""
+        write_key_file(self.folder / "k.json", "srv-a")
+        out, _, code = socp("key", "--keyfile", "k.json", "--primes", "2")
+        self.assertEqual((out, code), (socp("key", "--keyfile", "k.json")[0], 0))
+        self.assertNotIn("primes", out)
+
+    def test_existing(self) -> None:
+        """A key that is there stays, and the sentence says what it has."""
+        path = write_key_file(self.folder / "k.json", "srv-a")
+        before = path.read_bytes()
+        self.assertEqual(
+            socp("key", "--keyfile", "k.json", "--primes", "4"),
+            (
+                "",
+                "socp key: the key file k.json has a key of 2 primes, not 4, and is "
+                "never overwritten: name another file, for a new key\n",
+                1,
+            ),
+        )
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_numbers(self) -> None:
+        """Anything but 2, 3 and 4 is one sentence, and no key is made."""
+        for told in ("1", "5", "0", "-4", "four", "4.0", "", "04", "\u0664"):
+            self.assertEqual(
+                socp("key", f"--primes={told}"),
+                ("", f"socp key: --primes {told!r} is not a number from 2 to 4\n", 1),
+            )
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_no_libcrypto(self) -> None:
+        """Where libcrypto is missing no key is made, and the sentence says why."""
+        libcrypto_at(self)
+        self.assertEqual(
+            socp("key", "--primes", "4"),
+            (
+                "",
+                "socp key: a key of more than two primes needs libcrypto of OpenSSL "
+                "1.1.1 or later, which is not on this machine\n",
+                1,
+            ),
+        )
+        self.assertEqual(list(self.folder.iterdir()), [])

@@ -19,6 +19,7 @@ from socp_twisted.service import NodeService
 from socp_twisted.tap import Options, makeService
 from socp_twisted.wire.limits import Limits
 from tests.keyfiles import BAD_PINS, PINS, write_key_file
+from tests.keyring import FOUR_PRIMES, four_primes, libcrypto_at
 
 A, B, C = PINS["srv-a"], PINS["srv-b"], PINS["srv-c"]
 URL_B, URL_C = "ws://127.0.0.1:8766", "ws://127.0.0.1:8767"
@@ -379,6 +380,26 @@ class MakeServiceTests(OptionsCase):
             "pub_spki_b64u",
         )
         self.assertEqual(path.read_text(), "{}")
+
+    def test_four_primes(self) -> None:
+        """A key of four primes is as good as any, where there is a libcrypto."""
+        path = write_key_file(self.folder / "k.json", FOUR_PRIMES)
+        arguments = ["--keyfile", "k.json", "--server-id", "srv-a"]
+        options = Options({})
+        options.parseOptions(arguments)
+        self.assertIsInstance(makeService(options), NodeService)
+        self.assertEqual(options.private_key, four_primes())
+        libcrypto_at(self)
+        options = Options({})
+        options.parseOptions(arguments)
+        with self.assertRaises(SystemExit) as caught:
+            makeService(options)
+        self.assertEqual(
+            caught.exception.code,
+            f"socp: the key file {path} cannot be used here: a key of more than two "
+            "primes needs libcrypto of OpenSSL 1.1.1 or later, which is not on this "
+            "machine",
+        )
 
     def test_broken_key_without_id(self) -> None:
         """Where the id is to come from the key, the options themselves are refused."""

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from socp_twisted.trust.signatures import verify
 from socp_twisted.wire.vocabulary import MSG_DIRECT
+from tests.keyring import FOUR_PRIMES, pub_of
 from tests.raw_ends import OURS
 from tests.users import UserTestCase
 
@@ -218,6 +220,30 @@ class RemoteTests(UserTestCase):
         self.assertEqual(self.alice.outcomes()[-1], ("m", "delivered"))
         self.assert_mesh(self.a, self.b)
         self.assertIsNone(self.bob.close)
+
+
+class FourPrimesTests(UserTestCase):
+    """A server whose key has four primes is a server like any other."""
+
+    def test_delivered(self) -> None:
+        """It joins a mesh, from either side, and messages go both ways."""
+        for keys in ((FOUR_PRIMES, "srv-b"), ("srv-a", FOUR_PRIMES)):
+            self.setUp()
+            a = self.start("srv-a", 8765, key=keys[0])
+            b = self.start("srv-b", 8766, [a], key=keys[1])
+            self.network.pass_time(2)
+            self.assert_mesh(a, b)
+            alice, bob = *self.users(a, "alice"), *self.users(b, "bob")
+            alice.forget()
+            for one, other in ((alice, bob), (bob, alice)):
+                one.tell(other.user_id, id="m1")
+                self.network.pass_time(1)
+                told = other.only("USER_DELIVER")
+                self.assertEqual(told.payload["sender"], one.user_id)
+                self.assertEqual(one.outcomes(), [("m1", "delivered")])
+                verify(told, pub_of(keys[other is bob]))
+                other.forget()
+            self.tearDown()
 
 
 class OthersTests(UserTestCase):

@@ -103,6 +103,8 @@ def open_original(store: str, password: str, *, trusted: bool = False) -> Privat
     ``trusted`` leaves out the validation of the primes: for files of our own making.
     """
     fields = _fields(store)
+    if "private_pem" in fields:
+        raise BadKey("the stored key is a server's, and a user's is needed")
     return _decrypt(_scrypt(password, _bytes(fields, "salt")), fields, trusted)
 
 

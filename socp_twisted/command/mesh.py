@@ -30,7 +30,7 @@ from socp_twisted.configuration import (
     websocket_url,
 )
 from socp_twisted.errors import ConfigurationError
-from socp_twisted.trust.keys import load_or_make_key_file
+from socp_twisted.trust.keyfile import load_or_make_key_file
 
 SUMMARY: Final = "run three servers on this machine, each a 'twistd -n socp'"
 

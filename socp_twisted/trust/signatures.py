@@ -9,27 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature as _NotTheirs
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from socp_twisted.errors import InvalidSignature
-from socp_twisted.trust.keys import PrivateKey, PublicKey, public_key
+from socp_twisted.trust.keys import DIGEST, MGF, PublicKey, SigningKey, public_key
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode, canonical
 from socp_twisted.wire.envelope import Envelope, Verified
 from socp_twisted.wire.vocabulary import RSA_BYTES
 
-_DIGEST: Final = Prehashed(hashes.SHA256())
-_MGF: Final = padding.MGF1(hashes.SHA256())
-# Implementations disagree on the salt: all of them accept 32 bytes, some nothing else.
-_SIGNING: Final = padding.PSS(mgf=_MGF, salt_length=32)
-_VERIFYING: Final = padding.PSS(mgf=_MGF, salt_length=padding.PSS.AUTO)
+_VERIFYING: Final = padding.PSS(mgf=MGF, salt_length=padding.PSS.AUTO)
 
 
-def sign(key: PrivateKey, data: bytes) -> str:
+def sign(key: SigningKey, data: bytes) -> str:
     """Return the base64url RSASSA-PSS signature of ``data``: 5 ms, free of the GIL."""
-    digest = hashlib.sha256(data).digest()
-    return b64u_encode(key.material.sign(digest, _SIGNING, _DIGEST))
+    return b64u_encode(key.sign(hashlib.sha256(data).digest()))
 
 
 def check(key: PublicKey, data: bytes, sig: str) -> None:
@@ -43,7 +36,7 @@ def check(key: PublicKey, data: bytes, sig: str) -> None:
     if len(raw) != RSA_BYTES:
         raise InvalidSignature(f"the signature has not {RSA_BYTES} bytes")
     try:
-        key.material.verify(raw, hashlib.sha256(data).digest(), _VERIFYING, _DIGEST)
+        key.material.verify(raw, hashlib.sha256(data).digest(), _VERIFYING, DIGEST)
     except _NotTheirs as why:
         raise InvalidSignature("the signature does not verify") from why
 
@@ -58,7 +51,7 @@ def verify(envelope: Envelope, key: str) -> Verified:
     return Verified(envelope, key)
 
 
-def signed_frame(envelope: Envelope, key: PrivateKey) -> bytes:
+def signed_frame(envelope: Envelope, key: SigningKey) -> bytes:
     """Return an envelope of our own as a frame, signed."""
     return envelope.to_frame(sign(key, envelope.signed))
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from socp_twisted.trust.keys import PrivateKey
+from socp_twisted.trust.keys import SigningKey
 from socp_twisted.trust.signatures import sign
 
 Done = Callable[[str], None]
@@ -71,7 +71,7 @@ class _Cache:
 class InlineSigner:
     """Signs at once, in the caller's thread: for tests and tools."""
 
-    def __init__(self, key: PrivateKey) -> None:
+    def __init__(self, key: SigningKey) -> None:
         self._key = key
         self._cache = _Cache(CACHED)
         self.made = 0
@@ -105,7 +105,7 @@ class ThreadedSigner:
     def __init__(
         self,
         reactor: IReactorFromThreads,
-        key: PrivateKey,
+        key: SigningKey,
         threads: int | None = None,
     ) -> None:
         """Use ``threads`` threads; ``None`` is one for each core."""
