@@ -2,21 +2,25 @@
 How does a node remember, without ever waiting for a disk?  (SOCP 15)
 
 One connection on one thread: what is asked is done in turn, off the reactor.  With four
-threads fifty read-modify-writes made thirteen, silently.
+threads fifty read-modify-writes made thirteen, silently.  What is asked while the disk
+is at work is done next, all of it in one transaction: a commit is 0.4 ms, a row 0.01.
 """
 
 import contextlib
 import os
 import sqlite3
 import stat
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.store import mail, queries
@@ -48,6 +52,23 @@ class Pool(Protocol):
         """Stop the thread, then close the connection."""
 
 
+READS: Final = False
+WRITES: Final = True
+
+TOGETHER: Final = 256
+"""Operations in one transaction, so that the first is not long in being answered."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """One operation that somebody waits for."""
+
+    writes: bool
+    operation: Callable[..., Any]
+    args: tuple[Any, ...]
+    done: Deferred[Any] = field(default_factory=Deferred)
+
+
 class SqliteStore:
     """
     A ``Store`` in one SQLite file, which only its owner can read.
@@ -67,6 +88,8 @@ class SqliteStore:
         self._reactor = reactor
         self._make_pool = pool
         self._pool: Pool | None = None
+        self._requests: deque[_Request] = deque()
+        self._working: Deferred[None] | None = None
 
     def check(self, now: int) -> None:
         """
@@ -125,8 +148,9 @@ class SqliteStore:
             return
         pool, self._pool = self._pool, None  # adbapi would never answer a late query
         try:
-            # Last in the queue of the one thread: all else is done when it is.  What
-            # it does, SQLite would do in close(), on the reactor's thread.
+            if self._working is not None:
+                await self._working
+            # What this does, SQLite would do in close(), on the reactor's thread.
             await pool.runWithConnection(_fold_journal)
         except sqlite3.Error as why:  # the journal stays, and the next start folds it
             self._log.warn("{what}", what=self._explain(why))
@@ -135,15 +159,15 @@ class SqliteStore:
 
     async def register(self, user: User) -> bool:
         """Add a user, or return ``False`` if the id is taken in any case."""
-        return await self._perform(_write, queries.register, user)
+        return await self._perform(WRITES, queries.register, user)
 
     async def user(self, user_id: str) -> User | None:
         """Return a user by the exact id."""
-        return await self._perform(_read, queries.user, user_id)
+        return await self._perform(READS, queries.user, user_id)
 
     async def find(self, user_id: str) -> User | None:
         """Return the user whose id is this one, or differs from it in case alone."""
-        return await self._perform(_read, queries.find, user_id)
+        return await self._perform(READS, queries.find, user_id)
 
     async def update_user(
         self,
@@ -156,110 +180,130 @@ class SqliteStore:
         """Change what is given, never the key; ``False`` if nobody has this id."""
         told = None if meta is None else queries.meta_to_text(meta)
         return await self._perform(
-            _write, queries.update_user, user_id, privkey_store, pake_password, told
+            WRITES, queries.update_user, user_id, privkey_store, pake_password, told
         )
 
     async def user_keys(self) -> dict[str, str]:
         """Return the public key of each registered user, by id."""
-        return await self._perform(_read, queries.user_keys)
+        return await self._perform(READS, queries.user_keys)
 
     async def known_keys(self) -> dict[str, str]:
         """Return the public key of each user who was seen, by id."""
-        return await self._perform(_read, mail.known_keys)
+        return await self._perform(READS, mail.known_keys)
 
     async def count_users(self) -> int:
         """Return how many users are registered."""
-        return await self._perform(_read, queries.count_users)
+        return await self._perform(READS, queries.count_users)
 
     async def user_ids(self) -> list[str]:
         """Return the ids of all registered users, sorted by code point."""
-        return await self._perform(_read, queries.user_ids)
+        return await self._perform(READS, queries.user_ids)
 
     async def channel(self) -> Channel:
         """Return the public channel, its members sorted by id."""
-        return await self._perform(_read, queries.channel)
+        return await self._perform(READS, queries.channel)
 
     async def put_members(self, members: Sequence[Member]) -> int:
         """Add or change members; return the channel's version."""
-        return await self._perform(_write, queries.put_members, members)
+        return await self._perform(WRITES, queries.put_members, members)
 
     async def remove_members(self, member_ids: Sequence[str]) -> int:
         """Remove members; return the channel's version."""
-        return await self._perform(_write, queries.remove_members, member_ids)
+        return await self._perform(WRITES, queries.remove_members, member_ids)
 
     async def raise_version(self, version: int) -> int:
         """Lift the channel's version to at least ``version``, and return it."""
-        return await self._perform(_write, queries.raise_version, version)
+        return await self._perform(WRITES, queries.raise_version, version)
 
     async def pin(self, server: ServerPin) -> ServerPin:
         """Pin a server's key at first sight, and return the pin that holds."""
-        return await self._perform(_write, queries.pin, server)
+        return await self._perform(WRITES, queries.pin, server)
 
     async def pins(self) -> list[ServerPin]:
         """Return all pins, sorted by server id."""
-        return await self._perform(_read, queries.pins)
+        return await self._perform(READS, queries.pins)
 
     async def forget(self, server_id: str) -> bool:
         """Remove a pin; ``False`` if there was none."""
-        return await self._perform(_write, queries.forget, server_id)
+        return await self._perform(WRITES, queries.forget, server_id)
 
     async def accept(
         self, message: Message, per_sender: int, total: int
     ) -> Message | None:
         """Keep a message, or return the same one that was kept before."""
-        return await self._perform(_write, mail.accept, message, per_sender, total)
+        return await self._perform(WRITES, mail.accept, message, per_sender, total)
 
     async def message(self, msg_id: str) -> Message | None:
         """Return a message that was kept."""
-        return await self._perform(_read, mail.kept, msg_id)
+        return await self._perform(READS, mail.kept, msg_id)
 
     async def settle(
         self, msg_id: str, state: State, code: str, detail: str
     ) -> Message | None:
         """Answer a message and let go of its content."""
-        return await self._perform(_write, mail.settle, msg_id, state, code, detail)
+        return await self._perform(WRITES, mail.settle, msg_id, state, code, detail)
 
     async def told(self, msg_id: str, what: str) -> None:
         """Note what the sender was told."""
-        await self._perform(_write, mail.told, msg_id, what)
+        await self._perform(WRITES, mail.told, msg_id, what)
 
     async def waiting(self, recipient: str, after: int, limit: int) -> list[Message]:
         """Return messages that wait for a recipient, in order."""
-        return await self._perform(_read, mail.waiting, recipient, after, limit)
+        return await self._perform(READS, mail.waiting, recipient, after, limit)
 
     async def recipients(self) -> list[str]:
         """Return whom messages wait for."""
-        return await self._perform(_read, mail.recipients)
+        return await self._perform(READS, mail.recipients)
 
     async def untold(self, sender: str) -> list[Message]:
         """Return answered messages whose sender was not told."""
-        return await self._perform(_read, mail.untold, sender)
+        return await self._perform(READS, mail.untold, sender)
 
     async def expire(
         self, held_before: int, told_before: int, untold_before: int, known: int
     ) -> list[Message]:
         """Give up what waits for too long; forget what is long done."""
         return await self._perform(
-            _write, mail.expire, held_before, told_before, untold_before, known
+            WRITES, mail.expire, held_before, told_before, untold_before, known
         )
 
     async def meet(self, user: Acquaintance) -> Acquaintance:
         """Note that a user was seen."""
-        return await self._perform(_write, mail.meet, user)
+        return await self._perform(WRITES, mail.meet, user)
 
     async def acquaintance(self, user_id: str) -> Acquaintance | None:
         """Return a user who was seen before."""
-        return await self._perform(_read, mail.acquaintance, user_id)
+        return await self._perform(READS, mail.acquaintance, user_id)
 
     async def _perform(
-        self, transaction: Callable[..., T], operation: Callable[..., T], *args: Any
+        self, writes: bool, operation: Callable[..., T], *args: Any
     ) -> T:
         if self._pool is None:
             raise StoreClosed(f"the database {self._path} is not open")
+        request = _Request(writes, operation, args)
+        self._requests.append(request)
+        if self._working is None:
+            self._working = Deferred.fromCoroutine(self._work(self._pool))
+            self._working.addBoth(self._rest)
         try:
-            return await self._pool.runWithConnection(transaction, operation, *args)
+            return cast(T, await request.done)
         except sqlite3.Error as why:
             raise StoreError(self._explain(why)) from why
+
+    async def _work(self, pool: Pool) -> None:
+        """Do what was asked, and what is asked meanwhile."""
+        while self._requests:
+            count = min(len(self._requests), TOGETHER)
+            batch = [self._requests.popleft() for _ in range(count)]
+            try:
+                outcomes = await pool.runWithConnection(_together, batch)
+            except Exception:  # the thread is gone, or the connection
+                outcomes = [Failure()] * count
+            for request, outcome in zip(batch, outcomes, strict=True):
+                request.done.callback(outcome)  # a Failure is an errback
+
+    def _rest(self, _: object) -> None:
+        self._working = None
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         try:
@@ -308,9 +352,24 @@ def _claim(path: Path) -> None:
 # adbapi commits what returns and rolls back what raises.
 
 
-def _read(connection: sqlite3.Connection, operation: Callable[..., T], *args: Any) -> T:
-    connection.execute("BEGIN")
-    return operation(connection, *args)
+def _together(connection: sqlite3.Connection, batch: Sequence[_Request]) -> list[Any]:
+    """
+    Do what several asked for in one transaction; return what each gets.
+
+    If one of them fails, each has a transaction of its own: nobody pays for another.
+    """
+    writes = any(request.writes for request in batch)
+    try:
+        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        found = [request.operation(connection, *request.args) for request in batch]
+        connection.commit()
+    except Exception:
+        failure = Failure()
+        connection.rollback()
+        if len(batch) == 1:
+            return [failure]
+        return [outcome for one in batch for outcome in _together(connection, [one])]
+    return found
 
 
 def _write(
