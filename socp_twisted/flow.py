@@ -23,6 +23,7 @@ class Way:
 
     server_id: str
     deadline: float
+    sender: str = ""
     tries: int = 0  # that nobody answered, since the recipient was seen
     again: float = 0.0  # when one that was set aside is sent again
 

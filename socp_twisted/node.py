@@ -120,7 +120,7 @@ class Node:
         self._ids = itertools.count(1)
         self._pacing = Pacing(self.mesh, signer, self._links)
         self._sender = Sender(self.mesh, signer, self._links, self._pacing.read_on)
-        self._turns = Turns(self._later, self._complain_later)
+        self._turns = Turns(self._later, self._complain_later, self._act_later)
         self._said: dict[str, int] = {}
         self._said_at = self.mesh.now
         self.accounts: Accounts | None = None
@@ -223,7 +223,10 @@ class Node:
 
     def _act_on(self, link: Link, party: Party, envelope: Envelope) -> None:
         if (desk := self._desk(party, envelope)) is not None:
-            self._turns.attend(desk, link, party, envelope)
+            alone = desk is self.accounts
+            self._turns.attend(desk, link, party, envelope, alone=alone)
+            return
+        if self._turns.comes_after(link, envelope):
             return
         was_greeted = party.stage is Stage.GREETED
         self.perform(self.reader.read(party, envelope))
@@ -238,6 +241,17 @@ class Node:
         if envelope.type in POSTED_TYPES and party.stage is Stage.USER:
             return self.post
         return None
+
+    def _act_later(self, link: Link, envelope: Envelope) -> None:
+        """Act on a frame that was read while earlier ones waited for the disk."""
+        self._set_clocks()
+        party = self.mesh.parties.get(link.id)
+        if party is None:
+            return  # closed meanwhile
+        try:
+            self._act_on(link, party, envelope)
+        except SocpError as fault:
+            self._complain(party, envelope, fault)
 
     def _later(self, effects: Iterable[Effect]) -> None:
         """Perform what was decided while time went on."""

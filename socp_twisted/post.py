@@ -9,8 +9,9 @@ when the recipient is seen.  The sender is told ``delivered``, ``queued`` and th
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from twisted.logger import Logger
 
@@ -18,6 +19,7 @@ from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
 from socp_twisted.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
 from socp_twisted.overlay.content import (
     BY_USER_TYPE,
+    Sent,
     as_sent,
     dispatch,
     recipient,
@@ -37,6 +39,7 @@ from socp_twisted.wire.payloads import MsgDirect
 from socp_twisted.wire.vocabulary import (
     ACK,
     ANSWER_TIMEOUT,
+    EXTRA_RECEIPTS,
     MSG_DIRECT,
     MSG_PUBLIC_CHANNEL,
     STALE_AFTER,
@@ -90,11 +93,12 @@ class Post:
         message = self._read(party, envelope)
         try:
             await self._check(message)
-            return await self._take_in_turn(message)
+            await self._take(message)
         except StoreError as why:
             raise Refused(
                 ErrorCode.LIMIT, "the message cannot be kept: the disk refuses"
             ) from why
+        return []  # what follows was done in turn
 
     async def _check(self, message: Message) -> None:
         fault: SocpError | None = None
@@ -108,17 +112,12 @@ class Post:
         if fault is not None and await self._store.message(message.msg_id) is None:
             raise fault
 
-    async def _take_in_turn(self, message: Message) -> list[Effect]:
-        flow = self._flows.setdefault(message.recipient, Flow())
-        await flow.lock.acquire()
-        try:
-            return await self._take(flow, message)
-        finally:
-            flow.lock.release()
-            self._drop_if_idle(message.recipient, flow)
-
-    async def _take(self, flow: Flow, message: Message) -> list[Effect]:
+    async def _take(self, message: Message) -> None:
+        """Keep a message, and send it after those that were kept before it."""
         limits = self._mesh.limits
+        if self._arrives_at_once(message):
+            # Nobody will answer for it: one visit to the disk instead of three.
+            message = replace(message, state=State.DELIVERED, told=State.DELIVERED)
         kept = await self._store.accept(message, limits.held, limits.held_in_all)
         if kept is None:
             raise Refused(
@@ -126,6 +125,30 @@ class Post:
                 f"max-held: {limits.held} messages of yours wait, or "
                 f"max-held-in-all: {limits.held_in_all} of everybody's",
             )
+        flow = self._flows.setdefault(kept.recipient, Flow())
+        await flow.lock.acquire()
+        try:
+            # Under the lock: who waits for it runs as soon as it is released.
+            self._perform(await self._go_on(flow, kept))
+        finally:
+            flow.lock.release()
+            self._drop_if_idle(kept.recipient, flow)
+
+    def _arrives_at_once(self, message: Message) -> bool:
+        """Say whether a message is delivered as soon as it is sent."""
+        to = message.recipient
+        flow = self._flows.get(to)
+        return (
+            to in self._mesh.directory.local_users
+            and (flow is None or flow.is_idle)
+            and not self._mesh.can(to, EXTRA_RECEIPTS)
+            and self._is_for(to, message.payload[_FOR_KEY])
+        )
+
+    async def _go_on(self, flow: Flow, kept: Message) -> list[Effect]:
+        """Say what follows from a message that is on disk now."""
+        if kept.state == State.DELIVERED and kept.payload:
+            return await self._hand_over(flow, kept)
         if kept.state != State.WAITING:
             return await self._tell(kept)
         if kept.msg_id in flow.under_way:
@@ -135,8 +158,22 @@ class Post:
         if flow.more or len(flow.under_way) >= WINDOW:
             flow.more = True
             return await self._tell_queued(kept)
-        flow.last_seq = max(flow.last_seq, kept.seq)
+        if kept.seq <= flow.last_seq:
+            return []  # it was read from the disk, and sent, while we waited
+        flow.last_seq = kept.seq
         return await self._send(flow, kept)
+
+    async def _hand_over(self, flow: Flow, message: Message) -> list[Effect]:
+        """Send what is noted as delivered; let it wait if its recipient has left."""
+        to = message.recipient
+        if to in self._mesh.directory.local_users and not flow.more:
+            content = dict(message.payload)
+            if self._is_for(to, content.pop(_FOR_KEY, "")):
+                sent = self._dispatch(message, content)
+                if sent is not None:
+                    return [*sent.effects, *await self._tell(message)]
+        waiting = await self._store.put_back(message)
+        return [] if waiting is None else await self._go_on(flow, waiting)
 
     def _read(self, party: Party, envelope: Envelope) -> Message:
         limit = self._mesh.limits.message
@@ -174,22 +211,19 @@ class Post:
         if not self._is_for(message.recipient, content.pop(_FOR_KEY, "")):
             # Somebody else uses the name: it waits for whom it was meant.
             again = self._mesh.now + AGAIN_AFTER
-            flow.aside[message.msg_id] = Way("", again, again=again)
+            flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
             return await self._tell_queued(message)
         if self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000:
             content["held"] = True
-        sent = dispatch(
-            self._mesh,
-            message.recipient,
-            BY_USER_TYPE[message.type],
-            content,
-            message.ts,
-            message.msg_id,
-        )
+        sent = self._dispatch(message, content)
         if sent is None and not self._hold:
             code, detail = ErrorCode.USER_NOT_FOUND, "cannot be reached now"
             failed = await self._store.settle(
-                message.msg_id, State.FAILED, code, f"{message.recipient} {detail}"
+                message.msg_id,
+                State.FAILED,
+                code,
+                f"{message.recipient} {detail}",
+                told=self._is_here(message.sender),
             )
             return await self._tell(failed) if failed is not None else []
         if sent is None:
@@ -197,16 +231,37 @@ class Post:
             return await self._tell_queued(message)
         if sent.answers:
             deadline = self._mesh.now + ANSWER_TIMEOUT
-            flow.under_way[message.msg_id] = Way(sent.server_id, deadline)
+            flow.under_way[message.msg_id] = Way(
+                sent.server_id, deadline, message.sender
+            )
             return list(sent.effects)
         try:
-            settled = await self._store.settle(message.msg_id, State.DELIVERED, "", "")
+            settled = await self._store.settle(
+                message.msg_id,
+                State.DELIVERED,
+                "",
+                "",
+                told=self._is_here(message.sender),
+            )
         except StoreError as why:
             self._log.warn("a message waits: {reason}", reason=str(why))
             self._stall(flow)  # not sent, or it would be sent again
             return await self._tell_queued(message)
         tidings = await self._tell(settled, sent.status) if settled else []
         return [*sent.effects, *tidings]
+
+    def _dispatch(self, message: Message, content: Mapping[str, Any]) -> Sent | None:
+        return dispatch(
+            self._mesh,
+            message.recipient,
+            BY_USER_TYPE[message.type],
+            content,
+            message.ts,
+            message.msg_id,
+        )
+
+    def _is_here(self, user_id: str) -> bool:
+        return user_id in self._mesh.directory.local_users
 
     def _is_for(self, user_id: str, key: str) -> bool:
         """Say whether the user who is online has the key that a message is for."""
@@ -277,8 +332,11 @@ class Post:
 
     async def settle(self, answer: Settled) -> None:
         """Take the answer to a message, from the server that was asked."""
-        found = await self._store.message(answer.msg_id)
-        flow = None if found is None else self._flows.get(found.recipient)
+        recipient = answer.recipient
+        if not recipient:
+            found = await self._store.message(answer.msg_id)
+            recipient = "" if found is None else found.recipient
+        flow = self._flows.get(recipient)
         way = None if flow is None else flow.way(answer.msg_id)
         if way is None or way.server_id != answer.server_id:
             return  # late, or none of that server's business
@@ -288,7 +346,9 @@ class Post:
             code, detail = answer.code, answer.detail
             self._perform(await self._fail(answer.msg_id, code, detail))
             return
-        settled = await self._store.settle(answer.msg_id, State.DELIVERED, "", "")
+        settled = await self._store.settle(
+            answer.msg_id, State.DELIVERED, "", "", told=self._is_here(way.sender)
+        )
         if settled is not None:
             self._perform(await self._tell(settled))
             await self._done(settled)
@@ -408,8 +468,11 @@ class Post:
             ]
         else:
             tidings = self._acks(message, status)
-        if links:
+        known = message.told == message.state
+        if links and not known:
             await self._note(message, message.state)
+        elif known and not links:
+            await self._note(message, "")  # they left meanwhile, and were not told
         return tidings
 
     async def _tell_queued(self, message: Message) -> list[Effect]:

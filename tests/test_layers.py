@@ -25,7 +25,10 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "trust.signer": ((*PURE, "trust"), {"cryptography", "twisted"}),
     "overlay": ((*PURE, "overlay"), set()),
     "store": ((*PURE, "store"), set()),
-    "store.sqlite": ((*PURE, "store"), {*STORE, "twisted.logger"}),
+    "store.sqlite": (
+        (*PURE, "store"),
+        {*STORE, "twisted.logger", "twisted.python.failure"},
+    ),
     "net": (
         (*PURE, "trust", "overlay.effects", "overlay.admission", "net"),
         {*NETWORK, "cryptography"},

@@ -57,11 +57,42 @@ class DiskTests(PostTestCase):
         self.assertEqual(self.bob.heard(), ["USER_DELIVER"])
         self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
 
+    def test_together(self) -> None:
+        """Messages of one connection wait for the disk together, and leave in order."""
+        slow = SlowStore(self.stores["srv-a"])
+        self.post._store = slow
+        sent = [self.alice.tell("bob", f"{n}", id=f"m{n}") for n in range(3)]
+        self.alice.say("LIST_REQUEST", "alice", "*", {}, id="list")
+        self.alice.tell("nobody", reader="bob", id="m3")
+        self.alice.say_raw({"type": "FILE_END"})
+        self.assertEqual((self.bob.received, self.alice.received), ([], []))
+        slow.turn()
+        self.network.settle()
+        self.assertEqual(self.given(self.bob), sent)
+        for _ in range(2):
+            slow.turn()
+            self.network.settle()
+        heard = ["ACK", "ACK", "ACK", "LIST_RESPONSE", "ERROR", "ERROR"]
+        self.assertEqual(self.alice.heard(), heard)
+
+    def test_receipt_waits_for_nothing(self) -> None:
+        """A receipt is no answer to what its giver has said: it goes at once."""
+        bob = self.reader(self.a, "bob")
+        self.alice.tell("bob", id="m")
+        slow = SlowStore(self.stores["srv-a"])
+        self.post._store = slow
+        bob.tell("alice", id="n")
+        self.give(bob, *bob.of("USER_DELIVER"))
+        self.assertEqual(len(slow._waiting), 2)
+        slow.turn()
+        self.network.settle()
+        self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
+
     def test_on_disk_when_sent(self) -> None:
         """Whenever a delivery leaves, its message is in the database."""
         bob = self.reader(self.a, "bob")
         found: list[int] = []
-        perform = self.a.node.perform
+        perform = self.post._perform
 
         def watch(effects: Iterable[Effect]) -> None:
             effects = list(effects)
@@ -70,7 +101,7 @@ class DiskTests(PostTestCase):
                     found.append(self.waits(self.a))
             perform(effects)
 
-        self.a.node.perform = watch  # type: ignore[method-assign]
+        self.post._perform = watch
         self.bob.leave()
         self.alice.tell("bob", id="m")
         self.assertEqual(found, [1])
@@ -94,16 +125,51 @@ class DiskTests(PostTestCase):
 
     def test_full_after_accepting(self) -> None:
         """What was accepted waits for room, and is then delivered once."""
+        self.bob.leave()
+        self.alice.tell("bob", id="m")
         full = FullDisk(self.stores["srv-a"], "settle", "told")
         self.post._store = full
-        self.alice.tell("bob", id="m")
+        [bob] = self.users(self.a, "bob")
         self.assertEqual(self.alice.outcomes(), [("m", "queued")])
-        self.assertEqual((self.bob.received, self.waits(self.a)), ([], 1))
+        self.assertEqual((bob.received, self.waits(self.a)), ([], 1))
         full.refused.clear()
         self.network.pass_time(40, 5)
         self.assertEqual(self.alice.outcomes()[-1], ("m", "delivered"))
-        self.assertEqual(self.bob.heard(), ["USER_DELIVER"])
+        self.assertEqual(bob.heard(), ["USER_DELIVER"])
         self.assertIsNone(self.alice.close)
+
+    def test_left_meanwhile(self) -> None:
+        """Who leaves while the disk is busy gets it when they are back, once."""
+        slow = SlowStore(self.stores["srv-a"])
+        self.post._store = slow
+        self.alice.tell("bob", id="m")
+        self.bob.leave()
+        for _ in range(4):
+            slow.turn()
+            self.network.settle()
+        self.assertEqual(self.alice.outcomes(), [("m", "queued")])
+        self.assertEqual(self.waits(self.a), 1)
+        self.post._store = self.stores["srv-a"]
+        self.users(self.a, "bob")
+        self.network.pass_time(2)
+        self.assertEqual(self.alice.outcomes()[-1], ("m", "delivered"))
+        self.assertEqual(self.waits(self.a), 0)
+
+    def test_sender_left_meanwhile(self) -> None:
+        """Who leaves while the disk is busy is told when they are back, once."""
+        slow = SlowStore(self.stores["srv-a"])
+        self.post._store = slow
+        self.alice.tell("bob", id="m")
+        self.alice.wire.cut()
+        for _ in range(4):
+            slow.turn()
+            self.network.settle()
+        self.assertEqual(self.bob.of("USER_DELIVER")[0].payload["sender"], "alice")
+        self.post._store = self.stores["srv-a"]
+        for expected in ([("m", "delivered")], []):
+            alice = self.person(self.a, "alice")
+            self.assertEqual(alice.outcomes(), expected)
+            alice.leave()
 
     def test_slow(self) -> None:
         """While a look at what is late takes long, no second one begins."""

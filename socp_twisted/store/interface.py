@@ -193,6 +193,8 @@ class Store(Protocol):
         """
         Keep a message, or return the same one that was kept before.
 
+        One that is ``DELIVERED`` already is noted without its content; what is
+        returned then has it only if it is new.
         ``None`` if ``per_sender`` messages of its sender, or ``total`` in all, wait.
         """
 
@@ -200,9 +202,16 @@ class Store(Protocol):
         """Return a message that was kept."""
 
     async def settle(
-        self, msg_id: str, state: State, code: str, detail: str
+        self, msg_id: str, state: State, code: str, detail: str, *, told: bool = False
     ) -> Message | None:
-        """Answer a message and let go of its content; ``None`` if it waits no more."""
+        """
+        Answer a message and let go of its content; ``None`` if it waits no more.
+
+        ``told`` notes in the same breath that its sender knows.
+        """
+
+    async def put_back(self, message: Message) -> Message | None:
+        """Let a message wait that was noted as delivered, and was not after all."""
 
     async def told(self, msg_id: str, what: str) -> None:
         """Note what the sender was told."""

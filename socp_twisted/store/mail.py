@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from socp_twisted.store.interface import Acquaintance, Message, State
@@ -35,10 +37,12 @@ def accept(
     ).fetchone()
     if mine >= per_sender or all_of_them >= total:
         return None
-    connection.execute(
+    # What is delivered at once needs its name alone, to be known if it comes again.
+    waits = message.state == State.WAITING
+    added = connection.execute(
         "INSERT INTO messages "
-        "(msg_id, sender, recipient, type, ts, msg_ref, payload, accepted_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "(msg_id, sender, recipient, type, ts, msg_ref, payload, accepted_at, "
+        "state, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.msg_id,
             message.sender,
@@ -46,21 +50,40 @@ def accept(
             message.type,
             message.ts,
             message.msg_ref,
-            json.dumps(message.payload, separators=(",", ":")),
+            _text(message.payload) if waits else "",
             message.accepted_at,
+            message.state,
+            message.told,
         ),
+    )
+    assert added.lastrowid is not None  # sqlite3 gives one for each INSERT
+    return replace(message, seq=added.lastrowid)
+
+
+def put_back(connection: sqlite3.Connection, message: Message) -> Message | None:
+    """Let a message wait that was noted as delivered, and was not after all."""
+    connection.execute(
+        "UPDATE messages SET state = 'waiting', told = '', payload = ? "
+        "WHERE msg_id = ?",
+        (_text(message.payload), message.msg_id),
     )
     return kept(connection, message.msg_id)
 
 
 def settle(
-    connection: sqlite3.Connection, msg_id: str, state: State, code: str, detail: str
+    connection: sqlite3.Connection,
+    msg_id: str,
+    state: State,
+    code: str,
+    detail: str,
+    told: bool,
 ) -> Message | None:
     """Answer a waiting message and let go of its content; ``None`` if it is not."""
     changed = connection.execute(
-        "UPDATE messages SET state = ?, code = ?, detail = ?, payload = '' "
+        "UPDATE messages SET state = ?, code = ?, detail = ?, payload = '', "
+        "told = CASE WHEN ? THEN ? ELSE told END "
         "WHERE msg_id = ? AND state = 'waiting'",
-        (state, code, detail, msg_id),
+        (state, code, detail, told, state, msg_id),
     )
     return kept(connection, msg_id) if changed.rowcount else None
 
@@ -171,6 +194,10 @@ def kept(connection: sqlite3.Connection, msg_id: str) -> Message | None:
     """Return a message by its id."""
     row = connection.execute(f"{_MESSAGES} WHERE msg_id = ?", (msg_id,)).fetchone()
     return None if row is None else _message(row)
+
+
+def _text(payload: Mapping[str, Any]) -> str:
+    return json.dumps(payload, separators=(",", ":"))
 
 
 def _message(row: tuple[Any, ...]) -> Message:

@@ -238,10 +238,16 @@ class SqliteStore:
         return await self._perform(READS, mail.kept, msg_id)
 
     async def settle(
-        self, msg_id: str, state: State, code: str, detail: str
+        self, msg_id: str, state: State, code: str, detail: str, *, told: bool = False
     ) -> Message | None:
         """Answer a message and let go of its content."""
-        return await self._perform(WRITES, mail.settle, msg_id, state, code, detail)
+        return await self._perform(
+            WRITES, mail.settle, msg_id, state, code, detail, told
+        )
+
+    async def put_back(self, message: Message) -> Message | None:
+        """Let a message wait that was noted as delivered, and was not after all."""
+        return await self._perform(WRITES, mail.put_back, message)
 
     async def told(self, msg_id: str, what: str) -> None:
         """Note what the sender was told."""
