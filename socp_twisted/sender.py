@@ -1,5 +1,6 @@
 """How does what we say leave?  Signed once, queued in order, on each link it is for."""
 
+import itertools
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,6 +39,8 @@ class Sender:
         self._links = links
         self._after = after
         self._last_ts = 0
+        self._ids = itertools.count()
+        self._first_id = uuid.uuid4().hex
 
     def send(self, effect: Send) -> None:
         """Send one frame on one link."""
@@ -95,7 +98,7 @@ class Sender:
             to,
             ts,
             payload,
-            id=uuid.uuid4().hex,
+            id=self._next_id(),
             extra=extra,
         )
         draft = Draft()
@@ -112,6 +115,10 @@ class Sender:
         link = self._links.get(link_id)
         if link is not None:
             link.outbox.push(draft)
+
+    def _next_id(self) -> str:
+        """Return a UUID4 that was never used: random for the process, then counted."""
+        return f"{self._first_id[:20]}{next(self._ids):012x}"
 
     def _next_ts(self) -> int:
         """Return a ts that we never used: two frames of one millisecond differ."""

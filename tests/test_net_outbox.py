@@ -13,7 +13,13 @@ class OutboxTestCase(SynchronousTestCase):
         """Write into a list."""
         self.clock = Clock()
         self.written: list[bytes] = []
-        self.box = Outbox(self.written.append, self.clock.seconds)
+        self.box = self.writing(self.written)
+
+    def writing(self, written: list[bytes]) -> Outbox:
+        """Return an outbox that writes into a list."""
+        return Outbox(
+            lambda draft: written.append(draft.frame or b""), self.clock.seconds
+        )
 
 
 class OrderTests(OutboxTestCase):
@@ -48,7 +54,7 @@ class OrderTests(OutboxTestCase):
     def test_shared(self) -> None:
         """One draft in two boxes leaves from both, each in its own order."""
         others: list[bytes] = []
-        other = Outbox(others.append, self.clock.seconds)
+        other = self.writing(others)
         first, shared = Draft(), Draft()
         self.box.push(first)
         self.box.push(shared)
@@ -79,8 +85,8 @@ class PauseTests(OutboxTestCase):
     def test_pause_in_the_middle(self) -> None:
         """A transport that fills up while we write is not written to any more."""
 
-        def write(frame: bytes) -> None:
-            self.written.append(frame)
+        def write(draft: Draft) -> None:
+            self.written.append(draft.frame or b"")
             self.box.pauseProducing()
 
         self.box = Outbox(write, self.clock.seconds)

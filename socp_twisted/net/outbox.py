@@ -1,5 +1,6 @@
 """In which order do frames leave, and when is a reader too slow?"""
 
+import struct
 from collections import deque
 from collections.abc import Callable
 
@@ -10,22 +11,43 @@ from zope.interface import implementer
 class Draft:
     """A frame that is on its way to being signed; several links may wait for it."""
 
-    __slots__ = ("_waiting", "frame")
+    __slots__ = ("_waiting", "_wire", "frame")
 
     def __init__(self, frame: bytes | None = None) -> None:
         self.frame = frame
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[Outbox] = []
+        self._wire = b""
+
+    @property
+    def wire(self) -> bytes:
+        """The frame as a WebSocket message of a server: made once for all clients."""
+        if not self._wire:
+            frame = self.frame or b""
+            self._wire = server_message(frame)
+        return self._wire
 
     def finish(self, frame: bytes) -> None:
         """Take the signed frame, and let go whoever waited for it."""
         self.frame = frame
         waiting, self._waiting = self._waiting, []
-        for flush in waiting:
-            flush()
+        for outbox in waiting:
+            outbox.finished(self)
 
-    def when_finished(self, flush: Callable[[], None]) -> None:
-        """Call ``flush`` once there is a frame."""
-        self._waiting.append(flush)
+    def when_finished(self, outbox: "Outbox") -> None:
+        """Tell ``outbox`` once there is a frame."""
+        self._waiting.append(outbox)
+
+
+def server_message(text: bytes) -> bytes:
+    """Return the bytes of one text message, unmasked and whole (RFC 6455, 5.2)."""
+    size = len(text)
+    if size <= 125:
+        head = struct.pack("!BB", 0x81, size)
+    elif size <= 0xFFFF:
+        head = struct.pack("!BBH", 0x81, 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x81, 127, size)
+    return head + text
 
 
 @implementer(IPushProducer)
@@ -37,8 +59,8 @@ class Outbox:
     read; ``queued`` and ``paused_at`` tell the node when to lose patience.
     """
 
-    def __init__(self, write: Callable[[bytes], None], clock: Callable[[], float]):
-        """``write`` sends one frame; ``clock`` is monotonic, in seconds."""
+    def __init__(self, write: Callable[[Draft], None], clock: Callable[[], float]):
+        """``write`` sends one that is finished; ``clock`` is monotonic, in seconds."""
         self._write = write
         self._clock = clock
         self._drafts: deque[Draft] = deque()
@@ -55,13 +77,19 @@ class Outbox:
         """Send a draft after all that came before it."""
         if self._closed:
             return
-        self._drafts.append(draft)
-        if draft.frame is None:
-            draft.when_finished(lambda: self._finished(draft))
+        frame = draft.frame
+        if frame is None:
+            draft.when_finished(self)
+        elif not self._drafts and self.paused_at is None:
+            if frame:
+                self._write(draft)
+            return
         else:
-            self._finished(draft)
+            self.queued += len(frame)
+        self._drafts.append(draft)
 
-    def _finished(self, draft: Draft) -> None:
+    def finished(self, draft: Draft) -> None:
+        """Send a draft that has a frame now, unless others come before it."""
         assert draft.frame is not None
         if not self._closed:
             self.queued += len(draft.frame)
@@ -73,10 +101,10 @@ class Outbox:
             frame = self._drafts[0].frame
             if frame is None:
                 return
-            self._drafts.popleft()
+            draft = self._drafts.popleft()
             self.queued -= len(frame)
             if frame:  # else it could not be signed
-                self._write(frame)
+                self._write(draft)
         if not self._drafts:
             waiting, self._when_empty = self._when_empty, []
             for call in waiting:

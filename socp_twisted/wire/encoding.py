@@ -1,7 +1,6 @@
 """How do bytes and JSON look on the wire?  base64url, canonical JSON.  (SOCP 4, 7)"""
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -16,6 +15,8 @@ MAX_INTEGER = 2**53
 """Beyond this, implementations whose numbers are doubles see another payload."""
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*\Z")
+_LAST = {2: "AQgw", 3: "AEIMQUYcgkosw048"}
+"""The last characters whose bits are all used, by the length of the last group."""
 
 
 def b64u_encode(data: bytes) -> str:
@@ -23,22 +24,27 @@ def b64u_encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def b64u_decode(text: str) -> bytes:
+def b64u_size(text: str) -> int:
     """
-    Decode base64url without padding; raise ``ValueError`` for anything else.
+    Return how many bytes base64url without padding stands for, or raise ``ValueError``.
 
     Padding, white space, the other alphabet and stray trailing bits are refused, so
     that one value has one spelling.
     """
     if not _BASE64URL.match(text):
         raise ValueError("not base64url without padding")
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as why:
-        raise ValueError("not base64url without padding") from why
-    if b64u_encode(data) != text:
+    last = len(text) % 4
+    if last == 1:
+        raise ValueError("not base64url without padding")
+    if last and text[-1] not in _LAST[last]:
         raise ValueError("base64url with stray trailing bits")
-    return data
+    return len(text) * 3 // 4
+
+
+def b64u_decode(text: str) -> bytes:
+    """Decode base64url without padding; raise ``ValueError`` for anything else."""
+    b64u_size(text)
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def canonical(payload: Mapping[str, Any]) -> bytes:
@@ -47,13 +53,7 @@ def canonical(payload: Mapping[str, Any]) -> bytes:
 
     Raise ``MalformedFrame`` for text that UTF-8 cannot carry (lone surrogates).
     """
-    text = json.dumps(
-        payload,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-    )
+    text = _CANONICAL.encode(payload)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as why:
@@ -112,6 +112,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         raise MalformedFrame("the same key twice in one object")
     return fields
 
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object,

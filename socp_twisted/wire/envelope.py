@@ -46,10 +46,16 @@ class Envelope:
     id: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further top-level fields: one client looks for its list there."""
-    signed: bytes = field(default=b"", compare=False, repr=False)
-    """The canonical form of ``payload``."""
     frame: bytes = field(default=b"", compare=False, repr=False)
     """As it was received, so that it can be forwarded unchanged."""
+    _signed: bytes = field(default=b"", compare=False, repr=False)
+
+    @property
+    def signed(self) -> bytes:
+        """The canonical form of ``payload``: made once, if anybody asks for it."""
+        if not self._signed:
+            object.__setattr__(self, "_signed", canonical(self.payload))
+        return self._signed
 
     @classmethod
     def parse(cls, frame: bytes, *, complete: bool = True) -> Self:
@@ -94,7 +100,6 @@ class Envelope:
             payload=payload,
             sig=sig or "",
             id=reference,
-            signed=canonical(payload),
             frame=frame,
         )
 
@@ -111,8 +116,7 @@ class Envelope:
         extra: Mapping[str, Any] | None = None,
     ) -> Self:
         """Write a message of our own, not signed yet."""
-        signed = canonical(payload)
-        return cls(type, sender, to, ts, payload, "", id, extra or {}, signed)
+        return cls(type, sender, to, ts, payload, "", id, extra or {})
 
     def to_frame(self, sig: str = "") -> bytes:
         """
@@ -132,7 +136,7 @@ class Envelope:
             head["sig"] = sig or self.sig
         head.update(self.extra)
         # The payload's bytes were made for the signature: they are not made twice.
-        opening = json.dumps(head, separators=(",", ":"), ensure_ascii=False)
+        opening = _HEAD.encode(head)
         return b"".join(
             (opening[:-1].encode("utf-8"), b',"payload":', self.signed, b"}")
         )
@@ -149,6 +153,8 @@ class Verified:
     envelope: Envelope
     signer: str
 
+
+_HEAD = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 _REQUIRED: dict[str, type] = {
     "type": str,

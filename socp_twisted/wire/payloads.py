@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from socp_twisted.errors import MalformedFrame
 from socp_twisted.wire.addresses import is_host
-from socp_twisted.wire.encoding import b64u_decode
+from socp_twisted.wire.encoding import b64u_size
 from socp_twisted.wire.envelope import is_identifier
 from socp_twisted.wire.vocabulary import RSA_BYTES
 
@@ -61,7 +61,7 @@ def _is_base64url(value: Any) -> bool:
     if type(value) is not str:
         return False
     try:
-        return len(b64u_decode(value)) > 0
+        return b64u_size(value) > 0
     except ValueError:
         return False
 
@@ -70,7 +70,7 @@ def _is_ciphertext(value: Any) -> bool:
     if type(value) is not str:
         return False
     try:
-        size = len(b64u_decode(value))
+        size = b64u_size(value)
     except ValueError:
         return False
     return size > 0 and size % RSA_BYTES == 0
