@@ -76,12 +76,12 @@ class Post:
         self._flows: dict[str, Flow] = {}
         self._expire_at = mesh.now
         self._is_open = self._is_ticking = False
-        self._met: dict[str, str] = {}
+        self._met: dict[str, bytes] = {}
 
     async def open(self) -> None:
         """Recall whom messages wait for."""
         for user_id, pubkey in (await self._store.known_keys()).items():
-            self._mesh.known_keys[user_id] = key_hash(pubkey)
+            self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
         for user_id in await self._store.recipients():
             self._flows[user_id] = Flow(more=True)
         self._is_open = True
@@ -289,16 +289,16 @@ class Post:
     async def _meet(self, user_id: str) -> None:
         """Remember everybody who was ever online: mail can wait for them."""
         location = self._mesh.directory.user_locations.get(user_id)
-        if location is None or self._met.get(user_id) == location.pubkey:
+        if location is None or self._met.get(user_id) == location.key:
             return
+        pubkey = location.pubkey
         now = self._mesh.now_ms
-        user = Acquaintance(user_id, location.pubkey, location.server_id, now, now)
+        user = Acquaintance(user_id, pubkey, location.server_id, now, now)
         before = await self._store.meet(user)
         if len(self._met) >= self._mesh.limits.users:
             self._met.clear()
-        self._met[user_id] = location.pubkey
-        self._mesh.known_keys[user_id] = key_hash(location.pubkey)
-        if before.pubkey not in ("", location.pubkey):
+        self._met[user_id] = location.key
+        if before.pubkey not in ("", pubkey):
             self._log.warn(
                 "{user_id} has another key than before, at {server_id}",
                 user_id=user_id,

@@ -74,7 +74,7 @@ def add_user(mesh: Mesh, user_id: str) -> Party:
     party = add_party(mesh, Stage.USER, name=user_id, key=key(user_id))
     mesh.directory.local_users.setdefault(user_id, []).append(party.link)
     mesh.directory.locate(
-        user_id, Location(mesh.server_id, key(user_id), ts=mesh.now_ms)
+        user_id, Location.of(mesh.server_id, key(user_id), ts=mesh.now_ms)
     )
     return party
 

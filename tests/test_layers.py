@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "wire": (PURE, set()),
     "trust": ((*PURE, "trust"), {"cryptography"}),
     "trust.signer": ((*PURE, "trust"), {"cryptography", "twisted"}),
-    "overlay": ((*PURE, "overlay"), set()),
+    "overlay": ((*PURE, "overlay"), {"sortedcontainers"}),
     "store": ((*PURE, "store"), set()),
     "store.sqlite": (
         (*PURE, "store"),

@@ -33,7 +33,7 @@ class ArrivalTestCase(SynchronousTestCase):
 
     def locate(self, user_id: str, ts: int = NOW_MS) -> None:
         """Let srv-b have a user."""
-        self.mesh.directory.locate(user_id, Location("srv-b", key(user_id), ts=ts))
+        self.mesh.directory.locate(user_id, Location.of("srv-b", key(user_id), ts=ts))
 
     def users(self) -> list[str]:
         """Return who is online."""

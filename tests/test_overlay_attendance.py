@@ -31,7 +31,7 @@ class AttendanceTestCase(SynchronousTestCase):
         """Link it."""
         self.mesh = make_mesh(limits=Limits(devices=2))
         self.b = add_server(self.mesh, "srv-b")
-        self.mesh.directory.locate("bob", Location("srv-b", key("bob")))
+        self.mesh.directory.locate("bob", Location.of("srv-b", key("bob")))
 
     def greeted(self, user_id: str, **fields: object) -> Party:
         """Connect a user who has said hello."""

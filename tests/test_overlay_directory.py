@@ -18,7 +18,7 @@ class DirectoryTestCase(SynchronousTestCase):
 
     def locate(self, user_id: str, server_id: str = "srv-b", ts: int = 10) -> None:
         """Let a user be somewhere."""
-        self.directory.locate(user_id, Location(server_id, "key", ts=ts))
+        self.directory.locate(user_id, Location.of(server_id, "key", ts=ts))
 
     def ids(self) -> list[str]:
         """Return who is online."""
@@ -89,7 +89,7 @@ class HistoryTests(DirectoryTestCase):
 
     def test_signed(self) -> None:
         """Where the time is signed, it alone counts, whatever the frame says."""
-        self.directory.locate("bob", Location("srv-b", "key", ts=10, at=8))
+        self.directory.locate("bob", Location.of("srv-b", "key", ts=10, at=8))
         told = [self.is_history(100, at=at) for at in (7, 8, 9)]
         self.assertEqual(told, [True, False, False])
         self.directory.remove("bob", 9)

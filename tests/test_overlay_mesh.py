@@ -38,7 +38,7 @@ class SayingTests(SynchronousTestCase):
         """Our users move to the new id with us, and nobody else does."""
         mesh = make_mesh()
         add_user(mesh, "alice")
-        mesh.directory.locate("bob", Location("srv-b", key("bob")))
+        mesh.directory.locate("bob", Location.of("srv-b", key("bob")))
         mesh.rename("srv-new")
         places = {one: at.server_id for one, at in mesh.directory.online()}
         self.assertEqual(places, {"alice": "srv-new", "bob": "srv-b"})
@@ -61,7 +61,7 @@ class RoomTests(SynchronousTestCase):
         """One whose users are still listed does not."""
         mesh = make_mesh(limits=Limits(servers=1))
         add_server(mesh, "srv-b", linked=False)
-        mesh.directory.locate("bob", Location("srv-b", key("bob")))
+        mesh.directory.locate("bob", Location.of("srv-b", key("bob")))
         fault = self.assertRaises(Refused, mesh.make_room)
         self.assertEqual(fault.code, ErrorCode.LIMIT)
         self.assertEqual(str(fault), "max-servers: 1 are known")
@@ -69,9 +69,11 @@ class RoomTests(SynchronousTestCase):
     def test_users(self) -> None:
         """One user too many is refused by name of the limit; known ones may change."""
         mesh = make_mesh(limits=Limits(users=1))
-        list(mesh.appear("bob", Location("srv-b", key("bob"))))
-        self.assertRaises(Refused, list, mesh.appear("eve", Location("srv-b", "key-")))
-        list(mesh.appear("bob", Location("srv-b", key("bob"), "Bob")))
+        list(mesh.appear("bob", Location.of("srv-b", key("bob"))))
+        self.assertRaises(
+            Refused, list, mesh.appear("eve", Location.of("srv-b", "key-"))
+        )
+        list(mesh.appear("bob", Location.of("srv-b", key("bob"), "Bob")))
         self.assertEqual(mesh.directory.user_locations["bob"].display_name, "Bob")
 
 
@@ -84,8 +86,8 @@ class RivalTests(SynchronousTestCase):
         add_server(self.mesh, "srv-b")
         add_server(self.mesh, "srv-c")
         self.alice = add_user(self.mesh, "alice")
-        self.mesh.directory.locate("bob", Location("srv-b", key("bob"), ts=NOW_MS))
-        self.mesh.claim_later("bob", Location("srv-c", key("bob"), ts=NOW_MS + 1))
+        self.mesh.directory.locate("bob", Location.of("srv-b", key("bob"), ts=NOW_MS))
+        self.mesh.claim_later("bob", Location.of("srv-c", key("bob"), ts=NOW_MS + 1))
 
     def vanish(self) -> list[str]:
         """Let bob vanish; return what our users are told."""
@@ -112,5 +114,5 @@ class RivalTests(SynchronousTestCase):
         """No more claims are kept than there may be users."""
         mesh = make_mesh(limits=Limits(users=2))
         for n in range(5):
-            mesh.claim_later(f"user-{n}", Location("srv-c", key("x")))
+            mesh.claim_later(f"user-{n}", Location.of("srv-c", key("x")))
         self.assertEqual(len(mesh.rivals), 2)

@@ -86,7 +86,7 @@ class AdvertiseTests(RuleTestCase):
         self.assertEqual(self.forwarded(effects), [self.c.link])
         self.assertEqual(
             self.mesh.directory.user_locations["bob"],
-            Location("srv-b", key("bob"), "Bob", ("blocks",), NOW_MS),
+            Location.of("srv-b", key("bob"), "Bob", ("blocks",), NOW_MS),
         )
 
     def test_again(self) -> None:
@@ -120,7 +120,9 @@ class AdvertiseTests(RuleTestCase):
 
     def test_s04_taken(self) -> None:
         """Nobody takes a user whom another reachable server has, or we have."""
-        self.mesh.directory.locate("carol", Location("srv-c", key("carol"), ts=NOW_MS))
+        self.mesh.directory.locate(
+            "carol", Location.of("srv-c", key("carol"), ts=NOW_MS)
+        )
         told = {}
         for user_id in ("alice", "carol"):
             payload = {"user_id": user_id, "server_id": "srv-b", "pubkey": key("x")}
@@ -140,7 +142,9 @@ class AdvertiseTests(RuleTestCase):
 
     def test_abandoned(self) -> None:
         """A user whose server is out of reach may come back elsewhere at once."""
-        self.mesh.directory.locate("carol", Location("srv-c", key("carol"), ts=NOW_MS))
+        self.mesh.directory.locate(
+            "carol", Location.of("srv-c", key("carol"), ts=NOW_MS)
+        )
         self.mesh.directory.servers["srv-c"].links.clear()
         self.advertise("carol")
         self.assertEqual(self.mesh.directory.user_locations["carol"].server_id, "srv-b")
@@ -156,7 +160,9 @@ class AdvertiseTests(RuleTestCase):
 
     def test_s09_moved(self) -> None:
         """USER_REMOVE of a user who is at another server by now removes nobody."""
-        self.mesh.directory.locate("carol", Location("srv-c", key("carol"), ts=NOW_MS))
+        self.mesh.directory.locate(
+            "carol", Location.of("srv-c", key("carol"), ts=NOW_MS)
+        )
         payload = {"user_id": "carol", "server_id": "srv-b"}
         self.receive(USER_REMOVE, "srv-b", payload)
         self.assertIn("carol", self.mesh.directory.user_locations)
@@ -262,12 +268,12 @@ class DeliverTests(RuleTestCase):
 
     def test_onward(self) -> None:
         """To another server's user: forwarded as it came."""
-        self.mesh.directory.locate("carol", Location("srv-c", key("carol")))
+        self.mesh.directory.locate("carol", Location.of("srv-c", key("carol")))
         self.assertEqual(self.forwarded(self.deliver("carol")), [self.c.link])
 
     def test_not_back(self) -> None:
         """Never to where it came from."""
-        self.mesh.directory.locate("dave", Location("srv-b", key("dave")))
+        self.mesh.directory.locate("dave", Location.of("srv-b", key("dave")))
         [error] = self.deliver("dave")
         assert isinstance(error, Send)
         self.assertEqual(error.payload["code"], ErrorCode.USER_NOT_FOUND)
@@ -282,13 +288,13 @@ class DeliverTests(RuleTestCase):
     def test_another_s_sender(self) -> None:
         """In the name of another server's user, or of ours: refused."""
         for sender in ("alice", "carol"):
-            self.mesh.directory.locate("carol", Location("srv-c", key("carol")))
+            self.mesh.directory.locate("carol", Location.of("srv-c", key("carol")))
             fault = self.assertRaises(Refused, self.deliver, "alice", sender)
             self.assertEqual(fault.code, ErrorCode.NOT_ALLOWED)
 
     def test_another_key(self) -> None:
         """With another key than the sender's: refused."""
-        self.mesh.directory.locate("bob", Location("srv-b", key("bob")))
+        self.mesh.directory.locate("bob", Location.of("srv-b", key("bob")))
         fault = self.assertRaises(Refused, self.deliver, "alice", sender_pub=key("x"))
         self.assertEqual(fault.code, ErrorCode.BAD_KEY)
 

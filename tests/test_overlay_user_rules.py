@@ -34,7 +34,7 @@ class UserRuleTests(SynchronousTestCase):
             add_user(self.mesh, "alice"),
             add_user(self.mesh, "carol"),
         )
-        self.mesh.directory.locate("bob", Location("srv-b", key("bob")))
+        self.mesh.directory.locate("bob", Location.of("srv-b", key("bob")))
 
     def say(self, kind: str, sender: str = "alice", **more: Any) -> list[Effect]:
         """Let alice's connection send a frame."""

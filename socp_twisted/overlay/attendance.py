@@ -202,7 +202,7 @@ def _tell_profile(mesh: Mesh, user_id: str) -> Iterator[Effect]:
     names = [one.display_name for one in profiles if one.display_name]
     shared = set(profiles[0].extras).intersection(*(one.extras for one in profiles))
     before = mesh.directory.user_locations.get(user_id)
-    location = Location(
+    location = Location.of(
         mesh.server_id,
         devices[0].key,
         names[-1] if names else "",

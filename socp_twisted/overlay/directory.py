@@ -7,12 +7,17 @@ Who is where?  The tables of the standard, in memory.  (SOCP 5.2)
 ``user_locations``  every user online in the network, with the server that hosts them
 """
 
-from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from sys import intern
+from typing import Self
+
+from sortedcontainers import SortedList
 
 from socp_twisted.overlay.effects import Heard, LinkId
+from socp_twisted.wire.encoding import b64u_decode, b64u_encode
 
 TOMBSTONES = 4096
 """Departed users remembered per server, so that late gossip does not revive them."""
@@ -50,14 +55,58 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A user who is online, and the server that says so."""
+    """
+    A user who is online, and the server that says so.
+
+    There may be a million: what many have in common is held once, and of the key its
+    bytes instead of its text.
+    """
 
     server_id: str
-    pubkey: str
+    key: bytes
     display_name: str = ""
     extras: tuple[str, ...] = ()
     ts: int = 0
     at: int = 0  # signed, in ms: when they came online, as their server counts
+
+    @classmethod
+    def of(
+        cls,
+        server_id: str,
+        pubkey: str,
+        display_name: str = "",
+        extras: tuple[str, ...] = (),
+        ts: int = 0,
+        at: int = 0,
+    ) -> Self:
+        """Return where a user is who has this key, as on the wire."""
+        return cls(
+            intern(server_id), pack(pubkey), display_name, _shared(extras), ts, at
+        )
+
+    @property
+    def pubkey(self) -> str:
+        """The key as on the wire."""
+        return unpack(self.key)
+
+
+@lru_cache(maxsize=1024)
+def _shared(extras: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one tuple for all that are equal: most users have the same client."""
+    return extras
+
+
+def pack(pubkey: str) -> bytes:
+    """Return the bytes of a key's text, or, of what is none, the text's own."""
+    try:
+        return b"\0" + b64u_decode(pubkey) if pubkey else b""
+    except ValueError:
+        return b"\1" + pubkey.encode("utf-8")
+
+
+def unpack(key: bytes) -> str:
+    """Return the text that was packed."""
+    return key[1:].decode("utf-8") if key[:1] == b"\1" else b64u_encode(key[1:])
 
 
 @dataclass(slots=True)
@@ -68,8 +117,9 @@ class Directory:
     servers: dict[str, Server] = field(default_factory=dict)
     local_users: dict[str, list[LinkId]] = field(default_factory=dict)
     user_locations: dict[str, Location] = field(default_factory=dict)
-    _sorted_ids: list[str] = field(default_factory=list)
+    _sorted_ids: SortedList = field(default_factory=SortedList)
     _folded: dict[str, str] = field(default_factory=dict)
+    """Ids by what they are in lower case, where that is not the same."""
 
     def online(self) -> Iterator[tuple[str, Location]]:
         """Go through the users who are online, sorted by id."""
@@ -79,8 +129,9 @@ class Directory:
     def locate(self, user_id: str, location: Location) -> None:
         """Note that a user is online, and where."""
         if (before := self.user_locations.get(user_id)) is None:
-            insort(self._sorted_ids, user_id)
-            self._folded.setdefault(user_id.casefold(), user_id)
+            self._sorted_ids.add(user_id)
+            if (folded := user_id.casefold()) != user_id:
+                self._folded.setdefault(folded, user_id)
         elif (old := self.servers.get(before.server_id)) is not None:
             old.users.discard(user_id)
         self.user_locations[user_id] = location
@@ -93,9 +144,9 @@ class Directory:
         location = self.user_locations.pop(user_id, None)
         if location is None:
             return
-        del self._sorted_ids[bisect_left(self._sorted_ids, user_id)]
-        if self._folded.get(user_id.casefold()) == user_id:
-            del self._folded[user_id.casefold()]
+        self._sorted_ids.remove(user_id)
+        if self._folded.get(folded := user_id.casefold()) == user_id:
+            del self._folded[folded]
         if (server := self.servers.get(location.server_id)) is not None:
             server.users.discard(user_id)
             if ts:  # else they are out of sight, not gone
@@ -105,7 +156,10 @@ class Directory:
 
     def twin(self, user_id: str) -> str | None:
         """Return another user who is online under the same id in other case."""
-        twin = self._folded.get(user_id.casefold(), user_id)
+        folded = user_id.casefold()
+        if folded != user_id and folded in self.user_locations:
+            return folded
+        twin = self._folded.get(folded, user_id)
         return twin if twin != user_id else None
 
     def is_history(self, server: Server, user_id: str, ts: int, at: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.channel import Channel
 from socp_twisted.overlay.deliveries import Deliveries
-from socp_twisted.overlay.directory import Directory, Location
+from socp_twisted.overlay.directory import Directory, Location, pack
 from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
@@ -64,8 +64,8 @@ class Mesh:
     """The key of every server that was ever seen, by id; it outlives the process."""
     home_keys: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the key of each user registered here: no other's word changes it."""
-    known_keys: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of the key of each user who was ever seen, as they were seen last."""
+    known_keys: dict[str, bytes] = field(default_factory=dict)
+    """SHA-256 of the key of each user who was seen and is not online."""
     introducer_keys: frozenset[str] = frozenset()
     """The keys of the bootstrap list: the operator's own word."""
     joins: str = JOINS_OPEN
@@ -234,15 +234,17 @@ class Mesh:
             return
         before = self.directory.user_locations.get(user_id)
         if before is None:
-            yield from self.appear(user_id, Location(server_id, pubkey, ts=ts))
+            yield from self.appear(user_id, Location.of(server_id, pubkey, ts=ts))
         elif before.server_id == server_id:
-            yield from self.appear(user_id, replace(before, pubkey=pubkey, ts=ts))
+            yield from self.appear(user_id, replace(before, key=pack(pubkey), ts=ts))
 
     def appear(self, user_id: str, location: Location) -> Iterator[Effect]:
         """Note a user; tell our own users if that is news to them."""
         before = self.directory.user_locations.get(user_id)
         self.check_room(user_id)
         self.directory.locate(user_id, location)
+        if location.key:
+            self.known_keys.pop(user_id, None)
         yield Seen(user_id)
         if before is None or replace(before, ts=0, at=0) != replace(
             location, ts=0, at=0
@@ -264,7 +266,7 @@ class Mesh:
         location = self.directory.user_locations.get(user_id)
         if location is not None and location.pubkey:
             return key_hash(location.pubkey)
-        return self.known_keys.get(user_id, "")
+        return self.known_keys.get(user_id, b"").hex()
 
     def is_impostor(self, user_id: str, pubkey: str) -> bool:
         """Say whether this is another key than that of the user registered here."""
@@ -279,8 +281,12 @@ class Mesh:
 
     def vanish(self, user_id: str, ts: int = 0) -> Iterator[Effect]:
         """Forget a user and tell our own users."""
-        if user_id in self.directory.user_locations:
+        location = self.directory.user_locations.get(user_id)
+        if location is not None:
             self.directory.remove(user_id, ts)
+            if location.key:
+                hashed = key_hash(location.pubkey)
+                self.known_keys[user_id] = bytes.fromhex(hashed)
             links = self.directory.user_links()
             if links:
                 yield SendAll(links, USER_REMOVED, {"user_id": user_id})

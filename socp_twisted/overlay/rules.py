@@ -108,7 +108,7 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
     ts = envelope.ts
     if before is not None and before.server_id == server.id:
         ts = max(ts, before.ts)  # a copy that took a longer way is no older word
-    location = Location(server.id, key, name, extras(told.meta), ts, at)
+    location = Location.of(server.id, key, name, extras(told.meta), ts, at)
     if mesh.is_impostor(told.user_id, key):
         detail = f"{told.user_id} is registered at {mesh.server_id} with another key"
         yield from _report_claim(mesh, told.user_id, server.id, detail)
