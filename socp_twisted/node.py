@@ -20,6 +20,7 @@ from socp_twisted.accounts import WAITING_TYPES, Accounts
 from socp_twisted.errors import (
     SocpError,
 )
+from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.link import Link
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.overlay import admission, arrival, attendance
@@ -112,6 +113,7 @@ class Node:
             limits=limits,
             now=reactor.seconds(),
         )
+        self.entrance = Entrance(limits, self.mesh.counters, reactor.seconds)
         self.reader = Reader(Router(self.mesh))
         self.service: MeshService | None = None
         self._liveness = Liveness(self.mesh, patience)
@@ -202,7 +204,7 @@ class Node:
             self.perform([HangUp(link.id, CLOSE_NORMAL, "the server is going down")])
         elif link.url:
             self.perform(admission.greet(self.mesh, party))
-        elif sentence := self._pacing.too_many(party.host):
+        elif sentence := self.entrance.upgraded(link.transport):
             self.perform([HangUp(link.id, CLOSE_LIMIT, sentence)])
 
     def frame_received(self, link: Link, frame: bytes) -> None:
@@ -416,6 +418,7 @@ class Node:
             if self.post is not None:
                 self._in_background(self.post.tick())
             self.perform(self._pacing.overdue())
+            self.entrance.close_late()
             self._pacing.read_on()
             self._say_counters()
         except Exception:

@@ -8,7 +8,6 @@ from socp_twisted.overlay.effects import Effect, HangUp, LinkId
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Stage
 from socp_twisted.trust.signer import Signer
-from socp_twisted.wire.addresses import is_loopback
 from socp_twisted.wire.vocabulary import CLOSE_SLOW
 
 HELD_FRAMES = 64
@@ -61,20 +60,6 @@ class Pacing:
         self._allowances: dict[tuple[LinkId, str], _Allowance] = {}
         self._complaints: dict[LinkId, _Allowance] = {}
         self._early: dict[LinkId, float] = {}
-
-    def too_many(self, host: str) -> str:
-        """Say, in a sentence, why one more connection cannot stay, or nothing."""
-        limits = self._mesh.limits
-        accepted = [one for one in self._mesh.parties.values() if not one.dialled]
-        if len(accepted) > limits.connections:
-            self._mesh.counters["max-connections"] += 1
-            return f"max-connections: {limits.connections} are open"
-        if not is_loopback(host):
-            same = sum(one.host == host for one in accepted)
-            if same > limits.per_address:
-                self._mesh.counters["max-per-address"] += 1
-                return f"max-per-address: {limits.per_address} are open from {host}"
-        return ""
 
     def may_log(self, link_id: LinkId) -> bool:
         """Say whether one more complaint about a link is worth a line in the log."""

@@ -1,5 +1,6 @@
 """What starts, what stops, and in which order?"""
 
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from socp_twisted.configuration import (
 )
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.net.certificate import SecureFactory, ServerCertificate
+from socp_twisted.net.entrance import SURPLUS
 from socp_twisted.net.listener import make_site
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.net.peers import IReactorDialling
@@ -43,6 +45,9 @@ from socp_twisted.wire.vocabulary import JOINS_KNOWN, JOINS_OPEN, JOINS_PINNED
 PASSWORD_CHECKS = 2
 """Password checks at a time; the others wait, and nobody else does."""
 
+
+OTHER_FILES = 512
+"""Files that a node has open beside what others open: links, the database, the log."""
 
 _JOINS = {
     JOINS_OPEN: ", any server",
@@ -157,6 +162,7 @@ class NodeService(MultiService):
             self._store.check(self._now_ms())
         except ConfigurationError as why:
             raise CannotStart(f"socp: {why}") from why
+        self._make_room(configuration.limits.connections + SURPLUS + OTHER_FILES)
         try:
             self._port = self._reactor.listenTCP(
                 configuration.port,
@@ -171,6 +177,20 @@ class NodeService(MultiService):
         # Bound, so that nobody else is; but whoever connects waits for the database.
         cast(FileDescriptor, self._port).stopReading()
         super().privilegedStartService()
+
+    def _make_room(self, files: int) -> None:
+        """Let this process have so many files open, each connection being one."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = files if hard == resource.RLIM_INFINITY else min(files, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < files:
+            self._log.warn(
+                "max-connections needs {files} open files, and the system allows "
+                "{hard}: raise 'ulimit -Hn', or lower the limit",
+                files=files,
+                hard=hard,
+            )
 
     def startService(self) -> None:
         """Say that we listen once signals are handled, and dial from then on."""

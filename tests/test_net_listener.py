@@ -2,6 +2,9 @@
 
 from twisted.internet.protocol import Factory, Protocol
 
+from socp_twisted.net.entrance import SURPLUS
+from socp_twisted.wire.limits import Limits
+from socp_twisted.wire.vocabulary import CLOSE_LIMIT
 from tests.memory_network import Wire
 from tests.support import MeshTestCase
 
@@ -107,6 +110,56 @@ class ListenerTests(MeshTestCase):
         self.assertEqual([one.is_over for one in callers], [False] * 3)
         self.network.pass_time(3)
         self.assertEqual([one.is_over for one in callers], [True] * 3)
+
+    def test_trickle(self) -> None:
+        """Nor does one byte a second buy time, in headers or in a body."""
+        body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n"
+        callers = []
+        for begun in (b"GET / HTTP/1.1\r\nX: ", UPGRADE + b"X: ", body):
+            callers.append((self.call(begun), self.wire.client))
+        for second in range(13):
+            for caller, end in callers:
+                if not caller.is_over:
+                    end.write(b"x")
+            self.network.pass_time(1)
+            if second == 8:
+                self.assertEqual([one.is_over for one, _ in callers], [False] * 3)
+        self.assertEqual([one.is_over for one, _ in callers], [True] * 3)
+        self.assertEqual(self.a.node.mesh.counters["handshake-timeout"], 3)
+        self.assertEqual(len(self.a.node.entrance), 0)
+
+    def test_one_question(self) -> None:
+        """A connection is closed after its answer: no room is kept by asking on."""
+        caller = self.call(
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+        )
+        self.assertIn(b"\r\nConnection: close\r\n", caller.answer)
+        self.assertTrue(caller.is_over)
+
+    def test_counted(self) -> None:
+        """Who never asks for a WebSocket takes room, too; who comes late is told."""
+        d = self.start("srv-d", 8768, limits=Limits(connections=3))
+        factory = Factory.forProtocol(Caller)
+        silent = [self.network.join(factory, ("127.0.0.1", 8768)) for _ in range(3)]
+        late = self.visit(d)
+        assert late.close is not None
+        self.assertEqual(late.close, (CLOSE_LIMIT, "max-connections: 3 are open"))
+        silent[0].client.loseConnection()
+        self.network.settle()
+        self.assertIsNone(self.visit(d).close)
+        self.network.pass_time(12)
+        self.assertEqual([wire.gone for wire in silent], [True] * 3)
+        self.assertEqual(len(d.node.entrance), 1)
+
+    def test_cut(self) -> None:
+        """So many who come late are cut without a word; memory stays bounded."""
+        d = self.start("srv-d", 8768, limits=Limits(connections=1))
+        factory = Factory.forProtocol(Caller)
+        come = [self.network.join(factory, ("127.0.0.1", 8768)) for _ in range(100)]
+        self.network.settle()
+        self.assertEqual(len(d.node.entrance), 1 + SURPLUS)
+        self.assertEqual(sum(wire.gone for wire in come), 99 - SURPLUS)
+        self.assertEqual(d.node.mesh.counters["max-connections"], 99)
 
     def test_endless_headers(self) -> None:
         """Headers without end are cut off."""

@@ -1,6 +1,7 @@
 """Is a server that is dialled over TLS the one that was meant?  Else: why not?"""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any, Final
 from twisted.internet import reactor as global_reactor
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from socp_twisted.client.dialing import Dialing
 from socp_twisted.net.certificate import SecureFactory, ServerCertificate
+from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.link import Link
 from socp_twisted.net.listener import make_site
 from socp_twisted.net.outbox import Draft
@@ -46,6 +49,7 @@ class Side:
     limits = Limits()
 
     def __init__(self) -> None:
+        self.entrance = Entrance(self.limits, Counter(), reactor.seconds)
         self.asked = 0
         """Requests for a WebSocket."""
         self.links: list[Link] = []
@@ -334,6 +338,33 @@ class ServerTests(Refusals, TLSTestCase):
         port = self.listen(GOOD)
         [said] = await self.dial(f"wss://localhost:{port}", Trust())
         self.assertIn("not trusted here", said)
+
+
+class UnfinishedTests(TLSTestCase):
+    """A TLS handshake takes up room from its first packet on, and not for long."""
+
+    async def test_handshake(self) -> None:
+        """Who never finishes it is counted, and put out after ten seconds."""
+        clock = Clock()
+        entrance = Entrance(Limits(), Counter(), clock.seconds)
+        self.server.entrance = entrance
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+        for begun in (b"", hello):
+            port = self.listen(GOOD)
+            where = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+            caller: Any = await connectProtocol(where, Protocol())
+            caller.transport.write(begun)
+            await self.until(lambda: len(entrance) == 1)
+            clock.advance(9.5)
+            entrance.close_late()
+            await deferLater(reactor, 0.01)
+            self.assertTrue(caller.transport.connected)
+            clock.advance(1)
+            entrance.close_late()
+            transport = caller.transport
+            while transport.connected:
+                await deferLater(reactor, 0.005)
+            self.assertEqual(len(entrance), 0)
 
 
 class Waiting:

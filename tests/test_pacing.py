@@ -12,50 +12,18 @@ from socp_twisted.trust.signer import InlineSigner
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT
 from tests.keyring import key_of
-from tests.overlay_values import add_party, make_mesh
+from tests.overlay_values import make_mesh
 from tests.users import Person, UserTestCase
 
 
-class CountTests(SynchronousTestCase):
-    """How many connections there are, and how many from one address."""
-
-    def setUp(self) -> None:
-        """Let in three, two from one address."""
-        limits = Limits(connections=4, per_address=2)
-        self.mesh = make_mesh(limits=limits)
-        signer = InlineSigner(key_of("srv-a"))
-        self.pacing = Pacing(self.mesh, signer, {})
-
-    def come(self, host: str, **how: Any) -> str:
-        """Let somebody connect; return why they cannot stay."""
-        add_party(self.mesh, host=host, **how)
-        return self.pacing.too_many(host)
-
-    def test_address(self) -> None:
-        """One address has its share; another one still has all of its own."""
-        self.assertEqual([self.come("10.0.0.1") for _ in range(2)], ["", ""])
-        self.assertEqual(
-            self.come("10.0.0.1"), "max-per-address: 2 are open from 10.0.0.1"
-        )
-        self.assertEqual(self.mesh.counters["max-per-address"], 1)
-        self.assertEqual(self.come("10.0.0.2"), "")
-
-    def test_loopback(self) -> None:
-        """This machine's own share is everybody's."""
-        hosts = ["127.0.0.1", "::1", "127.0.0.1", "::ffff:127.0.0.1"]
-        self.assertEqual([self.come(host) for host in hosts], [""] * 4)
-        self.assertEqual(self.come("127.0.0.1"), "max-connections: 4 are open")
-
-    def test_dialled(self) -> None:
-        """Connections that we opened ourselves take no room."""
-        for _ in range(6):
-            add_party(self.mesh, host="10.0.0.1", url="ws://10.0.0.1:1")
-        self.assertEqual(self.come("10.0.0.1"), "")
+class ComplaintTests(SynchronousTestCase):
+    """What the log takes of one connection is bounded."""
 
     def test_unknown_link(self) -> None:
         """Complaints about a connection that is gone are neither logged nor kept."""
-        self.assertFalse(self.pacing.may_log(LinkId(99)))
-        self.assertEqual(self.pacing._complaints, {})
+        pacing = Pacing(make_mesh(), InlineSigner(key_of("srv-a")), {})
+        self.assertFalse(pacing.may_log(LinkId(99)))
+        self.assertEqual(pacing._complaints, {})
 
 
 class PaceTestCase(UserTestCase):

@@ -10,8 +10,10 @@ from autobahn.twisted.websocket import (
     WebSocketServerProtocol,
 )
 from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 
+from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.outbox import Draft, Outbox
 from socp_twisted.net.tls import Checked
 from socp_twisted.overlay.effects import LinkId
@@ -39,6 +41,7 @@ class Owner(Protocol):
     """Whom links report to: the node."""
 
     limits: Limits
+    entrance: Entrance
 
     def link_opened(self, link: "Link") -> None:
         """A WebSocket connection is open."""
@@ -265,6 +268,11 @@ class AcceptedLink(Link, WebSocketServerProtocol):
         # No masks and no compression towards a client: the same bytes for everybody.
         if self.state == self.STATE_OPEN:
             self.transport.write(draft.wire)
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        """Make room for another one."""
+        self.owner.entrance.gone(self.transport)
+        super().connectionLost(reason)
 
 
 class DialledLink(Checked, Link, WebSocketClientProtocol):

@@ -5,19 +5,17 @@ from collections.abc import Callable
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from socp_twisted.net.certificate import TLS_HANDSHAKE
+from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.link import AcceptedLink, Link, Owner, shared_options
 
 MAX_BODY = 1024
 """Bytes: nobody has reason to send a SOCP server an HTTP body."""
-
-
-HTTP_TIMEOUT = 10
-"""Seconds in which a connection must have asked its question."""
 
 
 class AcceptingFactory(WebSocketServerFactory):
@@ -80,9 +78,30 @@ class SmallRequest(Request):
 
 
 class Channel(HTTPChannel):
-    """HTTP/1.1 that at once refuses who begins with a TLS handshake."""
+    """One question in HTTP/1.1, by who is counted from the first packet on."""
 
+    site: "Http1Site"
     _begun = False
+
+    def connectionMade(self) -> None:
+        """Count it, or cut it: with TLS this comes before the handshake."""
+        super().connectionMade()
+        transport = self.transport
+        assert transport is not None
+        host = str(getattr(transport.getPeer(), "host", ""))
+        if not self.site.entrance.came(transport, host):
+            transport.abortConnection()  # type: ignore[attr-defined]
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """Forget it; a link that took the transport over forgets it itself."""
+        self.site.entrance.gone(self.transport)
+        super().connectionLost(reason)
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        """Answer one question: whoever has another one may come again."""
+        super().checkPersistence(request, version)
+        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        return False
 
     def dataReceived(self, data: bytes) -> None:
         """Look at the first byte: both ends would wait for each other for 10 s."""
@@ -100,6 +119,7 @@ class Http1Site(Site):
 
     noisy = False
     displayTracebacks = False
+    entrance: Entrance
     protocol = Channel  # type: ignore[assignment]  # Twisted's: this is enough
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -117,9 +137,11 @@ def make_site(
 
     ``reactor`` keeps the time of HTTP; the global one if none is given.
     """
-    return Http1Site(
+    site = Http1Site(
         FrontDoor(AcceptingFactory(owner, adopt)),
         requestFactory=SmallRequest,
-        timeout=HTTP_TIMEOUT,
+        timeout=None,  # it begins anew with each byte; the entrance has one that ends
         reactor=reactor,
     )
+    site.entrance = owner.entrance
+    return site
