@@ -196,8 +196,34 @@ class LaneTests(SynchronousTestCase):
         self.finish()
         self.assertEqual(
             self.order[:6],
-            ["many 0", "many 1", "many 2", "few", "other", "many 3"],
+            ["many 0", "many 1", "few", "other", "many 2", "many 3"],
         )
+
+    def test_quiet(self) -> None:
+        """Who was quiet comes before all those who were not, however many."""
+        for number in range(3):
+            for lane in range(1, 6):
+                self.sign(f"many {lane} {number}", lane)
+        while len(self.order) < 7:
+            self.reactor.turn()
+        done = len(self.order)
+        self.sign("quiet", 9)
+        self.finish()
+        under_way = 2  # for the one thread, and handed to it already
+        self.assertEqual(self.order.index("quiet"), done + under_way)
+
+    def test_forgotten(self) -> None:
+        """Lanes that are gone leave nothing behind but a bounded note."""
+        from socp_twisted.trust.signer import CACHED, _Lanes
+
+        lanes = _Lanes()
+        for lane in range(3 * CACHED):
+            lanes.push(lane, b"first")
+            self.assertEqual(lanes.pop(), b"first")
+            lanes.push(0, b"busy")
+            lanes.pop()
+        self.assertLessEqual(len(lanes._over), CACHED)
+        self.assertEqual((len(lanes._turns), bool(lanes)), (0, False))
 
     def test_in_order(self) -> None:
         """Within a lane the first is served first."""

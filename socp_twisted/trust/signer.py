@@ -6,6 +6,8 @@ per core: cryptography lets go of the GIL meanwhile.  A payload that goes to man
 goes out again, is signed once.
 """
 
+import heapq
+import itertools
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -33,7 +35,8 @@ class Signer(Protocol):
         """
         Call ``done`` with the signature of ``data``, now or later; empty if it failed.
 
-        Lanes take turns, so that what many frames wait for in one delays no other.
+        Lanes take turns, so that what many frames wait for in one delays no other; a
+        lane that had been quiet is served before those that were not.
         """
 
     @property
@@ -66,6 +69,61 @@ class _Cache:
         self._known[data] = sig
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
+
+
+class _Lanes:
+    """
+    What waits, by lane: fair queueing by start tags (Goyal, Vin and Cheng, 1996).
+
+    In mere turns a user who writes once a minute waits for one signature of each of
+    the hundred who write all the time.  Here time is counted in turns, a lane's next
+    turn is never before its last one is over, and of those whose turn it is, who has
+    been quiet for longest comes first.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[int, deque[bytes]] = {}
+        self._turns: list[tuple[int, int, int, int]] = []
+        """Heap: a turn's number, when the lane's last one was, order, lane."""
+        self._over: dict[int, int] = {}
+        """When the last turn of a lane is over, unless that is long ago."""
+        self._now = 0
+        self._order = itertools.count()
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def push(self, lane: int, data: bytes) -> None:
+        """Add to the end of a lane."""
+        if lane not in self._queues:
+            self._queues[lane] = deque()
+            self._line_up(lane, self._over.get(lane, 0))
+        self._queues[lane].append(data)
+
+    def pop(self) -> bytes:
+        """Take the first of the lane whose turn it is."""
+        self._now, _, _, lane = heapq.heappop(self._turns)
+        queue = self._queues[lane]
+        data = queue.popleft()
+        self._over[lane] = self._now + 1
+        if queue:
+            self._line_up(lane, self._now + 1)
+        else:
+            del self._queues[lane]
+            if len(self._over) > CACHED + len(self._queues):
+                self._over = {
+                    one: at for one, at in self._over.items() if at > self._now
+                }
+        return data
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._queues.clear()
+        self._turns.clear()
+
+    def _line_up(self, lane: int, over: int) -> None:
+        turn = (max(self._now, over), over, next(self._order), lane)
+        heapq.heappush(self._turns, turn)
 
 
 class InlineSigner:
@@ -116,7 +174,7 @@ class ThreadedSigner:
         # Two for each thread: none waits for the reactor to hand it the next.
         self._slots = 2 * count
         self._under_way: dict[bytes, list[Done]] = {}
-        self._lanes: OrderedDict[int, deque[bytes]] = OrderedDict()
+        self._lanes = _Lanes()
         self._cache = _Cache(CACHED)
         self.made = 0
 
@@ -134,7 +192,7 @@ class ThreadedSigner:
             self._under_way[data].append(done)
         else:
             self._under_way[data] = [done]
-            self._lanes.setdefault(lane, deque()).append(data)
+            self._lanes.push(lane, data)
             self._next()
 
     def start(self) -> None:
@@ -151,12 +209,7 @@ class ThreadedSigner:
     def _next(self) -> None:
         while self._lanes and self._slots:
             self._slots -= 1
-            lane, queue = next(iter(self._lanes.items()))
-            data = queue.popleft()
-            if queue:
-                self._lanes.move_to_end(lane)  # its turn is over
-            else:
-                del self._lanes[lane]
+            data = self._lanes.pop()
             self._pool.callInThreadWithCallback(
                 partial(self._from_thread, data), sign, self._key, data
             )
