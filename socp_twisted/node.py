@@ -61,6 +61,8 @@ from socp_twisted.wire.vocabulary import (
     CAP_POSSESSION,
     CLOSE_LIMIT,
     CLOSE_NORMAL,
+    CLOSE_SLOW,
+    CLOSE_TIMEOUT,
 )
 
 COUNTERS_EVERY = 300.0
@@ -145,6 +147,7 @@ class Node:
         if self._ticking.running:
             self._ticking.stop()
         self._set_clocks()
+        self._say_counters()
         local_users = self.mesh.directory.local_users
         self.perform([attendance.depart(self.mesh, user_id) for user_id in local_users])
         local_users.clear()  # they leave as one: nobody here is told of each other
@@ -326,6 +329,8 @@ class Node:
                 peer=party.name or party.host,
                 reason=effect.reason,
             )
+        if effect.code in (CLOSE_SLOW, CLOSE_TIMEOUT):
+            self.mesh.counters[effect.reason.partition(":")[0]] += 1
         party.closing_since = self.mesh.now
         self._depart(party, effect.reason)
         link.hang_up(effect.code, effect.reason)
@@ -420,15 +425,14 @@ class Node:
             self.perform(self._pacing.overdue())
             self.entrance.close_late()
             self._pacing.read_on()
-            self._say_counters()
+            if self.mesh.now - self._said_at >= COUNTERS_EVERY:
+                self._say_counters()
         except Exception:
             # A LoopingCall that raises once never runs again.
             self._log.failure("bug while keeping time")
 
     def _say_counters(self) -> None:
         """Say which limits were reached and what was refused, if that is news."""
-        if self.mesh.now - self._said_at < COUNTERS_EVERY:
-            return
         self._said_at = self.mesh.now
         counters = dict(sorted(self.mesh.counters.items()))
         if counters != self._said:
