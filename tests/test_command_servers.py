@@ -77,3 +77,16 @@ class ServersTests(StoreTestCase):
         self.assertIn("srv-c", out)
         sentence = "socp servers: srv-b is not pinned in socp-srv-a.db\n"
         self.assertEqual(socp(*forget), ("", sentence, 1))
+
+    def test_running(self) -> None:
+        """While a server has the database its pins are listed, and none forgotten."""
+        store = inline_store(self.path)
+        self.wait(store.open(NOW))
+        listed = socp("servers", "--server-id", "srv-a")
+        self.assertEqual((listed[1], listed[2]), ("", 0))
+        forget = ("servers", "--server-id", "srv-a", "--forget", "srv-b")
+        sentence = "the database socp-srv-a.db is in use: a server runs on it"
+        self.assertEqual(socp(*forget), ("", f"socp servers: {sentence}\n", 1))
+        self.assertEqual(socp("servers", "--server-id", "srv-a"), listed)
+        self.wait(store.close())
+        self.assertEqual(socp(*forget), ("forgot srv-b\n", "", 0))

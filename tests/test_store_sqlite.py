@@ -212,12 +212,12 @@ class FileTests(StoreTestCase):
         return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
 
     def test_s22_new(self) -> None:
-        """Even under a careless umask all three files are 0600."""
+        """Even under a careless umask all four files are 0600."""
         self.addCleanup(os.umask, os.umask(0))
         self.wait(self.opened().register(ALICE))
         self.assertEqual(
             self.modes(),
-            dict.fromkeys(["socp.db", "socp.db-shm", "socp.db-wal"], 0o600),
+            {f"socp.db{end}": 0o600 for end in ("", "-lock", "-shm", "-wal")},
         )
 
     def test_s22_already_open_to_all(self) -> None:
@@ -236,7 +236,7 @@ class FileTests(StoreTestCase):
         self.wait(store.pin(PIN))
         self.wait(store.put_members([Member("alice")]))
         self.wait(store.close())
-        self.assertEqual(set(self.modes()), {"socp.db"})
+        self.assertEqual(set(self.modes()), {"socp.db", "socp.db-lock"})
         again = self.opened()
         self.assertEqual(self.wait(again.user("alice")), ALICE)
         self.assertEqual(self.wait(again.pins()), [PIN])
@@ -256,6 +256,18 @@ class FileTests(StoreTestCase):
 
 class RefusedTests(StoreTestCase):
     """A file that cannot be used is one clear sentence, and stays as it was."""
+
+    def test_in_use(self) -> None:
+        """One database, one server; the next can have it once the first has ended."""
+        first, second = self.opened(), inline_store(self.path)
+        sentence = f"the database {self.path} is in use: a server runs on it"
+        self.assertEqual(self.fault(second.open(NOW), ConfigurationError), sentence)
+        with self.assertRaisesRegex(ConfigurationError, "in use: a server"):
+            second.check(NOW)
+        self.wait(first.close())
+        second.check(NOW)
+        self.wait(second.open(NOW))
+        self.wait(second.close())
 
     def refused(self, sentence: str) -> None:
         """Assert that opening fails with this sentence and changes nothing."""

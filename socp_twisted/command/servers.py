@@ -10,6 +10,7 @@ from typing import Final
 from socp_twisted.configuration import DB_VARIABLE
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.store import queries
+from socp_twisted.store.lock import DatabaseLock
 from socp_twisted.store.migrations import prepare
 from socp_twisted.trust.keys import fingerprint
 
@@ -32,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each pin, or forget one."""
     path = _database(arguments)
+    if arguments.forget is None:
+        return _work(path, arguments)
+    with DatabaseLock(path):  # a server that runs would remember it again
+        return _work(path, arguments)
+
+
+def _work(path: Path, arguments: argparse.Namespace) -> int:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         prepare(connection, path)

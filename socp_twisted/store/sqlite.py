@@ -35,6 +35,7 @@ from socp_twisted.store.interface import (
     StoreError,
     User,
 )
+from socp_twisted.store.lock import DatabaseLock
 from socp_twisted.store.migrations import prepare
 
 T = TypeVar("T")
@@ -90,18 +91,22 @@ class SqliteStore:
         self._pool: Pool | None = None
         self._requests: deque[_Request] = deque()
         self._working: Deferred[None] | None = None
+        self._lock = DatabaseLock(path)
 
     def check(self, now: int) -> None:
         """
         Open, migrate and close at once, or raise ``ConfigurationError``.
 
-        It blocks: for the moment before the reactor runs, while an unusable file can
-        still end the process with a sentence.
+        From here on no other server can have this file.  It blocks: for the moment
+        before the reactor runs, while an unusable file can still end the process with
+        a sentence.
         """
         try:
             _claim(self._path)
+            self._lock.take()
             connection = sqlite3.connect(self._path, isolation_level=None)
         except (OSError, sqlite3.Error) as why:
+            self._lock.release()
             raise ConfigurationError(
                 f"cannot open the database {self._path}: {why}"
             ) from why
@@ -109,7 +114,10 @@ class SqliteStore:
             self._prepare(connection)
             _write(connection, queries.make_public, now)
             connection.commit()
-        except sqlite3.Error as why:
+        except (sqlite3.Error, ConfigurationError) as why:
+            self._lock.release()
+            if isinstance(why, ConfigurationError):
+                raise
             raise ConfigurationError(self._explain(why)) from why
         finally:
             connection.close()
@@ -123,6 +131,7 @@ class SqliteStore:
             raise ConfigurationError(
                 f"cannot open the database {self._path}: {why.strerror}"
             ) from why
+        self._lock.take()
         pool = self._make_pool(
             "sqlite3",
             str(self._path),
@@ -137,6 +146,7 @@ class SqliteStore:
             await pool.runWithConnection(_write, queries.make_public, now)
         except (sqlite3.Error, ConfigurationError) as why:
             pool.close()
+            self._lock.release()
             if isinstance(why, ConfigurationError):
                 raise
             raise ConfigurationError(self._explain(why)) from why
@@ -145,6 +155,7 @@ class SqliteStore:
     async def close(self) -> None:
         """Refuse what comes from now on, and wait for what is under way."""
         if self._pool is None:
+            self._lock.release()
             return
         pool, self._pool = self._pool, None  # adbapi would never answer a late query
         try:
@@ -156,6 +167,7 @@ class SqliteStore:
             self._log.warn("{what}", what=self._explain(why))
         finally:
             pool.close()
+            self._lock.release()
 
     async def register(self, user: User) -> bool:
         """Add a user, or return ``False`` if the id is taken in any case."""
