@@ -29,6 +29,7 @@ from socp_twisted.overlay.effects import (
     Answer,
     Effect,
     Forward,
+    Gradually,
     HangUp,
     Heard,
     Linked,
@@ -49,6 +50,7 @@ from socp_twisted.overlay.profile import harmless
 from socp_twisted.overlay.router import Router
 from socp_twisted.pacing import Pacing
 from socp_twisted.pins import Pins
+from socp_twisted.portions import Portions
 from socp_twisted.post import POSTED_TYPES, Post
 from socp_twisted.reader import Reader, is_key
 from socp_twisted.sender import Sender
@@ -124,6 +126,7 @@ class Node:
         self._ids = itertools.count(1)
         self._pacing = Pacing(self.mesh, signer, self._links)
         self._sender = Sender(self.mesh, signer, self._links, self._pacing.read_on)
+        self._portions = Portions(self.mesh, self._links, self._later, self.soon)
         self._turns = Turns(self._later, self._complain_later, self._act_later)
         self._said: dict[str, int] = {}
         self._said_at = self.mesh.now
@@ -282,6 +285,7 @@ class Node:
         del self._links[link.id]
         self._pacing.closed(link.id)
         self._turns.closed(link.id)
+        self._portions.closed(link.id)
         if self._stopping is not None and not self._links:
             if not self._stopping.called:  # a link may open, and close, after the last
                 self._stopping.callback(None)
@@ -447,6 +451,7 @@ class Node:
 _PERFORMERS: dict[type, Callable[[Node, Any], None]] = {
     Send: lambda node, effect: node._sender.send(effect),
     SendAll: lambda node, effect: node._sender.send_all(effect),
+    Gradually: lambda node, effect: node._portions.begin(effect),
     Forward: lambda node, effect: node._sender.forward(effect),
     Answer: lambda node, effect: node._sender.answer(effect),
     HangUp: Node._hang_up,

@@ -1,10 +1,11 @@
 """The overlay's values for tests of decisions: no sockets, no keys, no clock."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from socp_twisted.overlay.directory import Directory, Location, Server
-from socp_twisted.overlay.effects import LinkId
+from socp_twisted.overlay.effects import Effect, Gradually, LinkId
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.wire.envelope import Envelope, Verified
@@ -39,6 +40,15 @@ def make_mesh(server_id: str = "srv-a", limits: Limits | None = None) -> Mesh:
         now=100.0,
         now_ms=NOW_MS,
     )
+
+
+def flat(effects: Iterable[Effect]) -> list[Effect]:
+    """Return what follows in the end, if everybody reads what they are sent."""
+    return [
+        one
+        for effect in effects
+        for one in (effect.effects if isinstance(effect, Gradually) else [effect])
+    ]
 
 
 def add_party(mesh: Mesh, stage: Stage = Stage.FRESH, **fields: Any) -> Party:

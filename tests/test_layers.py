@@ -40,6 +40,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "sender": ((*NODE, "sender"), set()),
     "pins": ((*NODE, "pins"), {"twisted", "zope"}),
     "flow": ((), {"twisted"}),
+    "portions": ((*NODE, "portions"), {"twisted"}),
     "post": ((*NODE, "flow", "post"), {"twisted", "zope"}),
     "turns": ((*NODE, "turns"), {"twisted", "zope"}),
     "node": (
@@ -49,6 +50,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "accounts",
             "pacing",
             "pins",
+            "portions",
             "post",
             "sender",
             "turns",

@@ -21,7 +21,7 @@ from socp_twisted.wire.vocabulary import (
     USER_REMOVE,
     USER_REMOVED,
 )
-from tests.overlay_values import add_party, add_server, envelope, key, make_mesh
+from tests.overlay_values import add_party, add_server, envelope, flat, key, make_mesh
 
 
 class AttendanceTestCase(SynchronousTestCase):
@@ -54,7 +54,7 @@ class EnterTests(AttendanceTestCase):
     def test_first(self) -> None:
         """One advertisement for all servers, and everybody for the newcomer."""
         party = self.greeted("alice", hello=Profile("Alice", ("blocks",)))
-        effects = list(enter(self.mesh, party))
+        effects = flat(enter(self.mesh, party))
         self.assertEqual(self.told(effects, USER_ADVERTISE), [(self.b.link,)])
         self.assertEqual(self.told(effects, USER_ADDED), [(party.link,)] * 2)
         self.assertIs(party.stage, Stage.USER)
@@ -66,16 +66,16 @@ class EnterTests(AttendanceTestCase):
 
     def test_second_device(self) -> None:
         """A second device is no news for anybody else."""
-        list(enter(self.mesh, self.greeted("alice")))
+        flat(enter(self.mesh, self.greeted("alice")))
         second = self.greeted("alice")
-        effects = list(enter(self.mesh, second))
+        effects = flat(enter(self.mesh, second))
         self.assertEqual(self.told(effects, USER_ADVERTISE), [])
         self.assertEqual(self.told(effects, USER_ADDED), [(second.link,)] * 2)
 
     def test_faster(self) -> None:
         """Somebody with another key may have been faster."""
         late = add_party(self.mesh, Stage.GREETED, name="alice", key=key("eve"))
-        list(enter(self.mesh, self.greeted("alice")))
+        flat(enter(self.mesh, self.greeted("alice")))
         self.assertRaises(Refused, list, enter(self.mesh, late))
         self.assertIs(late.stage, Stage.GREETED)
 
@@ -84,7 +84,7 @@ class EnterTests(AttendanceTestCase):
         first, second = self.greeted("alice"), self.greeted("alice")
         watcher = self.greeted("carol")
         for party in (first, second, watcher):
-            list(enter(self.mesh, party))
+            flat(enter(self.mesh, party))
         self.assertEqual(list(leave(self.mesh, first)), [])
         effects = list(leave(self.mesh, second))
         self.assertEqual(self.told(effects, USER_REMOVED), [(watcher.link,)])
@@ -113,15 +113,15 @@ class FreeTests(AttendanceTestCase):
 
     def test_here(self) -> None:
         """Who is online here needs the same key, and not too many devices."""
-        list(enter(self.mesh, self.greeted("alice")))
+        flat(enter(self.mesh, self.greeted("alice")))
         self.assertEqual(self.code("alice", key("eve")), ErrorCode.NAME_IN_USE)
-        list(enter(self.mesh, self.greeted("alice")))
+        flat(enter(self.mesh, self.greeted("alice")))
         self.assertEqual(self.code("alice"), ErrorCode.LIMIT)
 
     def test_r06_two_users(self) -> None:
         """A connection that is one user's does not become another's."""
         alice = self.greeted("alice")
-        list(enter(self.mesh, alice))
+        flat(enter(self.mesh, alice))
         hello = envelope(USER_HELLO, "carol", {"pubkey": key("carol")})
         fault = self.assertRaises(Refused, read_hello, self.mesh, alice, hello)
         self.assertEqual(fault.code, ErrorCode.NOT_ALLOWED)

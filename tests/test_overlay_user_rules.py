@@ -17,6 +17,7 @@ from tests.overlay_values import (
     add_server,
     add_user,
     envelope,
+    flat,
     key,
     make_mesh,
 )
@@ -44,7 +45,7 @@ class UserRuleTests(SynchronousTestCase):
 
     def test_list(self) -> None:
         """The list is sorted, and stands where either kind of client looks."""
-        [listed] = self.say(LIST_REQUEST)
+        [listed] = flat(self.say(LIST_REQUEST))
         assert isinstance(listed, Send)
         self.assertEqual(listed.type, LIST_RESPONSE)
         ids = [one["user_id"] for one in listed.payload["users"]]

@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+from socp_twisted.overlay.attendance import TOLD_AT_ONCE
+from socp_twisted.overlay.directory import Location
 from socp_twisted.wire.limits import Limits
 from tests.keyring import pub_of
+from tests.overlay_values import add_server
 from tests.users import Person, UserTestCase
 
 MIB = 1024 * 1024
@@ -62,7 +65,7 @@ class ListTests(UserTestCase):
 
     def crowd(self, count: int, **more: Any) -> Person:
         """Return alice, on a node that was told of many users."""
-        a = self.start(limits=Limits(queued=64 * MIB))
+        a = self.start()
         server = self.peer(a)
         server.link("srv-c", "srv-c")
         for number in range(count):
@@ -94,6 +97,39 @@ class ListTests(UserTestCase):
             "extras": ["😀" * 31 + str(n) for n in range(16)],
         }
         self.check_parts(self.crowd(300, meta=meta), 300)
+
+    def test_all_at_once(self) -> None:
+        """More users than max-queued has room for are told to who reads slowly."""
+        a = self.start(limits=Limits(queued=128 * 1024))
+        known = a.node.mesh.directory
+        add_server(a.node.mesh, "srv-c")
+        count = 150
+        for number in range(count):
+            where = Location.of("srv-c", pub_of("srv-c"))
+            known.locate(f"u{number:03}", where)
+        alice = self.person(a)
+        end = alice.wire.client
+        end.pauseProducing()
+        alice.say("USER_HELLO", "alice", "*", {"pubkey": pub_of("alice")}, key="alice")
+        self.network.pass_time(3)
+        [link] = a.node._links.values()
+        self.assertIsNotNone(link.outbox.paused_at)
+        self.assertLess(link.outbox.queued, TOLD_AT_ONCE * 2048)
+        for _ in range(5):  # lists that it asks for and does not read wait, unmade
+            alice.say("LIST_REQUEST", "alice", "*", {})
+        known.remove("u140")
+        known.locate("u1400", Location.of("srv-c", pub_of("srv-c")))
+        self.network.pass_time(3)
+        end.resumeProducing()
+        self.network.settle()
+        told = [one.payload["user_id"] for one in alice.of("USER_ADDED")]
+        self.assertEqual(len(told), len(set(told)))
+        there = {user_id for user_id, _ in known.online()}
+        self.assertEqual(set(told), there)
+        ends = ["PUBLIC_CHANNEL_SNAPSHOT", *["LIST_RESPONSE"] * 5]
+        self.assertEqual(alice.heard()[-6:], ends)
+        self.assertIsNone(alice.close)
+        self.assertEqual(a.node._portions._waiting, {})
 
     def test_too_long(self) -> None:
         """R9: a name of 200 kB is nobody's."""

@@ -13,7 +13,7 @@ from itertools import islice
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.overlay.arrival import advertise
 from socp_twisted.overlay.directory import Location
-from socp_twisted.overlay.effects import Effect, Seen, Send, SendAll
+from socp_twisted.overlay.effects import Effect, Gradually, Seen, Send, SendAll
 from socp_twisted.overlay.mesh import CAPS, Mesh
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.overlay.profile import display_name, extras
@@ -28,6 +28,9 @@ from socp_twisted.wire.vocabulary import (
     USER_HELLO_ACK,
     USER_REMOVE,
 )
+
+TOLD_AT_ONCE = 32
+"""Users of whom a newcomer is told at a time: fewer than make us read no further."""
 
 SNAPSHOT = 10_000
 """Members told in PUBLIC_CHANNEL_SNAPSHOT: with 64 characters each, 670 kB of 1 MiB."""
@@ -160,11 +163,17 @@ def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
     yield from told
     if first:
         yield from _join_channel(mesh, party.name)
+    yield Gradually(party.link, _introduce(mesh, party, first=not told), TOLD_AT_ONCE)
+
+
+def _introduce(mesh: Mesh, party: Party, *, first: bool) -> Iterator[Effect]:
+    """Tell a newcomer who is here; ``first`` tells them of themselves, too."""
     # One client cannot write to anybody whom it was not told of, local users too.
-    for user_id, known in mesh.directory.online():
-        if user_id != party.name or not told:
+    # Who comes or goes meanwhile is told of besides: a newcomer is a user already.
+    for user_id, known in mesh.directory.after(""):
+        if user_id != party.name or first:
             yield Send(party.link, USER_ADDED, mesh.user_entry(user_id, known))
-    if not told:
+    if first:
         yield Seen(party.name)  # another device: perhaps the one that reads
     yield Send(
         party.link,

@@ -126,6 +126,17 @@ class Directory:
         for user_id in self._sorted_ids:
             yield user_id, self.user_locations[user_id]
 
+    def after(self, user_id: str) -> Iterator[tuple[str, Location]]:
+        """
+        Go through the users behind this id, though they come and go meanwhile.
+
+        Who comes behind the one told last is told, who comes before is not.
+        """
+        ids = self._sorted_ids
+        while (place := ids.bisect_right(user_id)) < len(ids):
+            user_id = ids[place]
+            yield user_id, self.user_locations[user_id]
+
     def locate(self, user_id: str, location: Location) -> None:
         """Note that a user is online, and where."""
         if (before := self.user_locations.get(user_id)) is None:

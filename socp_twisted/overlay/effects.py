@@ -1,6 +1,6 @@
 """What may a rule ask for?  Values that the node performs, in order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
@@ -31,6 +31,19 @@ class SendAll:
     payload: Mapping[str, Any]
     to: str = "*"
     ts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradually:
+    """
+    Do many things for one link, ``portion`` of them at a time, as it reads.
+
+    ``effects`` are made when their turn comes, from what is known then.
+    """
+
+    link: LinkId
+    effects: Iterator["Effect"]
+    portion: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +156,7 @@ Effect = (
     | Ping
     | Send
     | SendAll
+    | Gradually
     | Forward
     | Answer
     | HangUp

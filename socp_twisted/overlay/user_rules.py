@@ -4,11 +4,11 @@ The user was let in on this connection, and speaks for nobody else on it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.content import BY_USER_TYPE, recipient, send
-from socp_twisted.overlay.effects import Effect, HangUp, Send, Settled
+from socp_twisted.overlay.directory import Location
+from socp_twisted.overlay.effects import Effect, Gradually, HangUp, Send, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.rules import reply
@@ -44,25 +44,40 @@ LIST_PART = 900_000
 
 def list_request(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """Tell who is online, sorted, in as many frames as it takes."""
-    parts: list[list[dict[str, Any]]] = [[]]
-    size = 0
+    ends, size = [""], 0  # the last user of each part
     for user_id, location in mesh.directory.online():
-        words = sum(map(len, location.extras)) + len(location.display_name)
-        # Twice, with up to four bytes a character, and the names of the fields.
-        grows = 2 * (len(location.pubkey) + 4 * words + 400)
-        if size + grows > LIST_PART:
-            parts.append([])
-            size = 0
-        parts[-1].append(mesh.user_entry(user_id, location))
-        size += grows
-    for part, users in enumerate(parts, 1):
+        size += _size(location)
+        if size > LIST_PART:
+            ends.append(user_id)
+            size = _size(location)
+        ends[-1] = user_id
+    yield Gradually(party.link, _list(mesh, party, ends), 1)
+
+
+def _list(mesh: Mesh, party: Party, ends: list[str]) -> Iterator[Effect]:
+    after = ""
+    for part, end in enumerate(ends, 1):
+        users, size = [], 0
+        for user_id, location in mesh.directory.after(after):
+            # Who has come since was told besides, and may be left out.
+            if user_id > end or (size := size + _size(location)) > LIST_PART:
+                break
+            users.append(mesh.user_entry(user_id, location))
+        after = end
         yield Send(
             party.link,
             LIST_RESPONSE,
-            {"users": users, "part": part, "parts": len(parts)},
+            {"users": users, "part": part, "parts": len(ends)},
             to=party.name,
             extra={"users": users},  # where the original's client looks for them
         )
+
+
+def _size(location: Location) -> int:
+    """Return the bytes that a user takes up in a list, and some more."""
+    words = sum(map(len, location.extras)) + len(location.display_name)
+    # Twice, with up to four bytes a character, and the names of the fields.
+    return 2 * (len(location.pubkey) + 4 * words + 400)
 
 
 def file_start(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:

@@ -6,6 +6,7 @@ per core: cryptography lets go of the GIL meanwhile.  A payload that goes to man
 goes out again, is signed once.
 """
 
+import hashlib
 import heapq
 import itertools
 import os
@@ -24,8 +25,15 @@ from socp_twisted.trust.signatures import sign
 
 Done = Callable[[str], None]
 
-CACHED = 4096
-"""Signatures kept, about 1 kB each: presence and lists go out again and again."""
+CACHED = 32_768
+"""
+Signatures kept, about 1 kB each: presence goes out again with every login.
+
+Were there fewer than users online, each login would need a new one for each of them.
+"""
+
+QUIET_LANES = 4096
+"""Lanes of which it is kept when they were served last."""
 
 
 class Signer(Protocol):
@@ -58,17 +66,22 @@ class _Cache:
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
     def get(self, data: bytes) -> str | None:
-        sig = self._known.get(data)
+        name = _digest(data)
+        sig = self._known.get(name)
         if sig is not None:
-            self._known.move_to_end(data)
+            self._known.move_to_end(name)
         return sig
 
     def keep(self, data: bytes, sig: str) -> None:
         if len(data) > 4096:
             return  # a welcome or a list: large, and rarely the same twice
-        self._known[data] = sig
+        self._known[_digest(data)] = sig
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 class _Lanes:
@@ -110,7 +123,7 @@ class _Lanes:
             self._line_up(lane, self._now + 1)
         else:
             del self._queues[lane]
-            if len(self._over) > CACHED + len(self._queues):
+            if len(self._over) > QUIET_LANES + len(self._queues):
                 self._over = {
                     one: at for one, at in self._over.items() if at > self._now
                 }
