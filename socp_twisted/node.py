@@ -23,7 +23,7 @@ from socp_twisted.errors import (
 from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.link import Link
 from socp_twisted.net.mesh import MeshService
-from socp_twisted.overlay import admission, arrival, attendance
+from socp_twisted.overlay import admission, arrival, attendance, channel_rules
 from socp_twisted.overlay.directory import Directory
 from socp_twisted.overlay.effects import (
     Answer,
@@ -247,7 +247,7 @@ class Node:
         if envelope.type in WAITING_TYPES and party.may_be_user:
             return self.accounts
         if envelope.type in POSTED_TYPES and party.stage is Stage.USER:
-            return self.post
+            return None if channel_rules.is_for_all(envelope) else self.post
         return None
 
     def _act_later(self, link: Link, envelope: Envelope) -> None:

@@ -33,9 +33,12 @@ class CachingSigner:
 
     def __init__(self, key_name: str) -> None:
         self._key_name = key_name
+        self.signed = 0
+        """How many signatures were asked for."""
 
     def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
         """Call ``done`` before returning."""
+        self.signed += 1
         done(signature(self._key_name, data))
 
     def start(self) -> None:
@@ -73,6 +76,7 @@ class Site:
     machine: Machine
     port: int
     key: SigningKey
+    signer: CachingSigner
 
     @property
     def id(self) -> str:
@@ -123,9 +127,10 @@ class MeshTestCase(SynchronousTestCase):
         """
         key_name = key or name
         machine = Machine(self.network, port)
+        signer = CachingSigner(key_name)
         node = kind(
             machine,
-            CachingSigner(key_name),
+            signer,
             lambda: NOON + self.network.seconds(),
             server_id=name,
             host="127.0.0.1",
@@ -148,7 +153,7 @@ class MeshTestCase(SynchronousTestCase):
                 mesh.add(entry.url, entry.key.public.text)
             else:
                 mesh.add(entry[0], pub_of(entry[1]))
-        site = Site(node, mesh, machine, port, signer_of(key_name))
+        site = Site(node, mesh, machine, port, signer_of(key_name), signer)
         self.network.listeners[port] = make_site(
             node,
             node.adopt,

@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.overlay.directory import Location
 from socp_twisted.overlay.effects import Effect, Forward, Heard, Send, SendAll
+from socp_twisted.overlay.passing import gossip, reply
 from socp_twisted.overlay.router import Router
-from socp_twisted.overlay.rules import gossip, reply
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import (

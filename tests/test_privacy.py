@@ -2,23 +2,18 @@
 
 import base64
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from twisted.logger import capturedLogs
 
-from socp_twisted.client import events as told
-from socp_twisted.client.files import Policy
 from socp_twisted.client.keystore import Account
-from socp_twisted.client.pins import Pins
-from socp_twisted.client.session import Session
 from socp_twisted.node import Node
 from socp_twisted.trust.signatures import verify
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.vocabulary import MSG_DIRECT, MSG_PUBLIC_CHANNEL
-from tests.keyring import NOON, key_of, pub_of, signature
-from tests.raw_ends import RawEnd
+from tests.keyring import key_of, pub_of, signature
 from tests.support import Site
+from tests.talkers import TalkingCase
 from tests.users import Person, UserTestCase
 
 PASSPHRASES = {"alice": "vermilion otter 17 quay", "bob": "sleepless cardamom drift"}
@@ -108,16 +103,8 @@ class ImpostorTests(UserTestCase):
         self.assertEqual(told_carol["content_sig"], payload["content_sig"])
 
 
-class RecordingCase(UserTestCase):
+class RecordingCase(TalkingCase):
     """Nodes whose every frame is kept for the test to search."""
-
-    hold = 86_400.0
-
-    def setUp(self) -> None:
-        """Keep what nodes and users receive: that is all there is on the wires."""
-        super().setUp()
-        self.frames: list[bytes] = []
-        self.sessions: list[Talker] = []
 
     def start(self, *args: Any, **options: Any) -> Site:
         """Start a node that keeps frames."""
@@ -130,70 +117,6 @@ class RecordingCase(UserTestCase):
         site.node.frame_received = keep  # type: ignore[method-assign]
         return site
 
-    def talker(self, site: Site, user_id: str, *, key: bool = True) -> "Talker":
-        """Return a real client's session, connected and not logged in."""
-        end, _ = self.connect(site)
-        talker = Talker(self, end, site, user_id, key=key)
-        self.sessions.append(talker)
-        return talker
-
-    def talk(self, seconds: float = 0.5) -> None:
-        """Let everybody say what they have to say, while time goes on."""
-        for _ in range(round(seconds / 0.5) * 10):
-            if not sum(one.pump() for one in self.sessions):  # each has its turn
-                break
-        self.network.pass_time(seconds)
-        for one in self.sessions:
-            one.pump()
-
-    def now(self) -> int:
-        """Return Unix time in milliseconds."""
-        return int((NOON + self.network.seconds()) * 1000)
-
-
-class Talker:
-    """A real client's session at the end of a connection in memory."""
-
-    def __init__(
-        self, case: RecordingCase, end: RawEnd, site: Site, user_id: str, *, key: bool
-    ) -> None:
-        self.case, self.end = case, end
-        self.events: list[told.Event] = []
-        account = Account(
-            user_id, key_of(user_id) if key else None, PASSPHRASES[user_id]
-        )
-        self.downloads = Path(case.mktemp())
-        self.downloads.mkdir()
-        self.session = Session(
-            account, Pins(None), site.url, self.downloads, policy=Policy.ALWAYS
-        )
-        self.session.connected()
-
-    def pump(self) -> bool:
-        """Pass frames between the session and the wire; say whether there were any."""
-        received, self.end.received = self.end.received, []
-        for envelope in received:
-            self.case.frames.append(envelope.frame)
-            self.session.receive(envelope.frame, self.case.now())
-        self.session.tick(self.case.now())
-        output = self.session.drain()
-        self.events.extend(output.events)
-        frames = [*output.frames, *output.receipts]
-        for frame in frames:
-            self.end.sendMessage(frame, isBinary=False)
-        self.case.network.settle()
-        return bool(received or frames)
-
-    def leave(self) -> None:
-        """Close the connection."""
-        self.end.sendClose(1000)
-        self.case.network.settle()
-        self.case.sessions.remove(self)
-
-    def texts(self) -> list[str]:
-        """Return what was shown to the user."""
-        return [one.text for one in self.events if isinstance(one, told.TextReceived)]
-
 
 class SecrecyTests(RecordingCase):
     """S8: servers and wires carry everything, and can read nothing of it."""
@@ -203,7 +126,10 @@ class SecrecyTests(RecordingCase):
         a = self.start("srv-a", 8765)
         b = self.start("srv-b", 8766, [a])
         self.network.pass_time(2)
-        alice, bob = self.talker(a, "alice"), self.talker(b, "bob")
+        alice, bob = (
+            self.talker(site, user_id, passphrase=PASSPHRASES[user_id])
+            for site, user_id in ((a, "alice"), (b, "bob"))
+        )
         for one in (alice, bob):
             one.session.login(self.now(), register=True)
         self.talk(1)
@@ -226,7 +152,8 @@ class SecrecyTests(RecordingCase):
         alice.session.tell("bob", SECRETS["held"], self.now())
         self.talk(1)
         self.searched_databases = [self.database(name) for name in ("srv-a", "srv-b")]
-        bob = self.talker(b, "bob", key=False)  # the key comes from the server
+        # The key comes from the server.
+        bob = self.talker(b, "bob", key=None, passphrase=PASSPHRASES["bob"])
         bob.session.login(self.now())
         self.talk(3)
         self.assertEqual(bob.texts(), [SECRETS["held"]])

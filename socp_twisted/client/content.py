@@ -14,6 +14,7 @@ from socp_twisted.trust.sealing import seal, unseal
 from socp_twisted.trust.signatures import check, direct_content, public_content, sign
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode
 from socp_twisted.wire.envelope import Envelope, is_identifier
+from socp_twisted.wire.payloads import is_key_id
 from socp_twisted.wire.vocabulary import (
     EXTRA_BLOCKS,
     OAEP_MAX,
@@ -25,6 +26,9 @@ MAX_TEXT: Final = 65_536
 
 MAX_BLOCKS: Final = -(-MAX_TEXT // OAEP_MAX)
 """OAEP blocks of one message; each costs its recipient 5 ms."""
+
+MAX_MARK: Final = 96
+"""Characters of what names a message to everybody: key and number."""
 
 _TS_DIGITS: Final = 13
 """Of ``ts`` from 2001 to 2286: with one length, signed content splits in one way."""
@@ -135,6 +139,37 @@ def field_bytes(payload: Mapping[str, Any], name: str, limit: int) -> bytes:
         raise MalformedFrame(f"payload.{name} is {why}") from why
 
 
+def field_key_id(payload: Mapping[str, Any]) -> str:
+    """Return the ``key_id`` of a payload, or raise ``MalformedFrame``."""
+    key_id: Any = payload.get("key_id")
+    if not is_key_id(key_id):
+        raise MalformedFrame("payload.key_id must be 1 to 64 letters, digits, - or _")
+    return str(key_id)
+
+
+def field_seq(payload: Mapping[str, Any]) -> int:
+    """Return the ``seq`` of a payload, 0 if there is none."""
+    seq = payload.get("seq", 0)
+    if type(seq) is not int or seq < 0:
+        raise MalformedFrame("payload.seq must be a number from 0")
+    return seq
+
+
+def channel_mark(key_id: str, seq: int) -> str:
+    """Name one message of a sender to everybody."""
+    return f"{key_id}.{seq}"
+
+
+def opened_text(data: bytes) -> str:
+    """Return the text of a message that was decrypted, or raise ``MalformedFrame``."""
+    if len(data) > MAX_TEXT:
+        raise MalformedFrame(f"longer than the {MAX_TEXT:,} bytes of one message")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as why:
+        raise MalformedFrame("the text is not UTF-8") from why
+
+
 def field_sender(payload: Mapping[str, Any]) -> str:
     """Return the ``sender`` of a payload, or raise ``MalformedFrame``."""
     sender = payload.get("sender")
@@ -165,6 +200,11 @@ class Delivery:
     held: bool
     msg_id: str = ""
     """What a receipt refers to, if the server asks for one."""
+    key_id: str = ""
+    """The key of the public channel that it is sealed with; else it is sealed to us."""
+    seq: int = 0
+    again: str = ""
+    """Which message to everybody this is, sealed to us alone since we lacked that."""
 
     @classmethod
     def read(cls, envelope: Envelope) -> Self:
@@ -181,7 +221,15 @@ class Delivery:
             ts=field_ts(envelope),
             held=payload.get("held") is True,
             msg_id=field_text(payload, "msg_id", default=""),
+            key_id=field_key_id(payload) if "key_id" in payload else "",
+            seq=field_seq(payload),
+            again=field_text(payload, "again", MAX_MARK, default=""),
         )
+
+    @property
+    def mark(self) -> str:
+        """Return the name of a message that may come in two ways, or ""."""
+        return channel_mark(self.key_id, self.seq) if self.key_id else self.again
 
     def check(self, key: PublicKey, to: str, public: bool) -> None:
         """Verify the content signature, or raise ``InvalidSignature``."""
@@ -194,10 +242,4 @@ class Delivery:
 
     def open(self, key: PrivateKey) -> str:
         """Decrypt the text, or raise ``MalformedFrame``: 5 ms for each block."""
-        data = unseal(key, self.ciphertext)
-        if len(data) > MAX_TEXT:
-            raise MalformedFrame(f"longer than the {MAX_TEXT:,} bytes of one message")
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as why:
-            raise MalformedFrame("the text is not UTF-8") from why
+        return opened_text(unseal(key, self.ciphertext))

@@ -48,8 +48,10 @@ from socp_twisted.wire.envelope import Envelope, is_identifier
 from socp_twisted.wire.vocabulary import (
     AGENT,
     CAP_ACKS,
+    CAP_CHANNEL,
     ERROR,
     EXTRA_BLOCKS,
+    EXTRA_CHANNEL,
     EXTRA_FILES,
     EXTRA_RECEIPTS,
     HANDSHAKE_TIMEOUT,
@@ -64,6 +66,7 @@ from socp_twisted.wire.vocabulary import (
 MAX_WAITING: Final = 2_048
 """Frames that may wait until the server has shown its key."""
 
+_EXTRAS: Final = [EXTRA_BLOCKS, EXTRA_CHANNEL, EXTRA_FILES, EXTRA_RECEIPTS]
 _WAIT_MS: Final = int(HANDSHAKE_TIMEOUT * 1000)
 _BY_LOGIN: Final = frozenset({USER_HELLO_ACK, USER_REGISTERED, USER_LOGGED_IN, ERROR})
 
@@ -257,6 +260,7 @@ class Login:
         self._outbox.confirms = agent == AGENT or (
             type(caps) is list and CAP_ACKS in caps
         )
+        self._outbox.fans_out = type(caps) is list and CAP_CHANNEL in caps
         return self._greet(now)
 
     def registered(self, envelope: Envelope, now: int) -> None:
@@ -312,7 +316,7 @@ class Login:
         account = self._account
         assert account.key is not None
         self._challenge = b64u_encode(self._randomness(32))
-        meta: dict[str, Any] = {"extras": [EXTRA_BLOCKS, EXTRA_FILES, EXTRA_RECEIPTS]}
+        meta: dict[str, Any] = {"extras": _EXTRAS}
         if account.display_name:
             meta["display_name"] = account.display_name[:64]
         payload = {
@@ -327,7 +331,7 @@ class Login:
     def _greet(self, now: int) -> list[Envelope]:
         first, self._greeted = not self._greeted, True
         if first and not self.server_key:
-            self._outbox.confirms = False
+            self._outbox.confirms = self._outbox.fans_out = False
             self._outbox.say(ServerUnproven(self._address))
         if self._enrol:
             self._enrol = False

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from socp_twisted.client.broadcasting import Broadcasting, Said
+from socp_twisted.client.channel import UnknownKey, can_share
 from socp_twisted.client.contacts import Contacts
 from socp_twisted.client.content import (
     Delivery,
@@ -18,7 +20,7 @@ from socp_twisted.client.events import (
     Queued,
     TextReceived,
 )
-from socp_twisted.client.keystore import Account
+from socp_twisted.client.keystore import Account, Randomness
 from socp_twisted.client.outbox import NO_ANSWER_MS, OK, Outbox, Outcome
 from socp_twisted.client.replays import Replayed, Replays
 from socp_twisted.errors import (
@@ -57,13 +59,21 @@ class Messages:
     """Seals and signs what our user says; checks and opens what others say."""
 
     def __init__(
-        self, account: Account, outbox: Outbox, contacts: Contacts, replays: Replays
+        self,
+        account: Account,
+        outbox: Outbox,
+        contacts: Contacts,
+        replays: Replays,
+        randomness: Randomness,
     ) -> None:
         self._account = account
         self._outbox = outbox
         self._contacts = contacts
         self._replays = replays
         self._under_way: dict[str, _Parts] = {}
+        self._broadcasting = Broadcasting(
+            outbox, contacts, randomness, self._one_by_one
+        )
 
     # -- commands ----------------------------------------------------------------------
 
@@ -84,11 +94,13 @@ class Messages:
         Send a text to every user online; return the message's id and the recipients.
 
         For each of them ``Delivered`` or ``NotDelivered`` follows, once: the latter
-        also for whoever has a new key that our user has not accepted.
+        also for whoever has a new key that our user has not accepted.  It is sealed
+        once for all who can read that, and for each of the others.
         """
         text_bytes(text)
         message_id, frames = self._outbox.new_id(), 0
         members = self._contacts.online()
+        together: list[Contact] = []
         for contact in members:
             try:
                 self._contacts.recipient(contact.user_id)
@@ -97,10 +109,36 @@ class Messages:
                     NotDelivered(message_id, contact.user_id, why.code, str(why), True)
                 )
                 continue
+            if self._outbox.fans_out and can_share(contact):
+                together.append(contact)
+                continue
             frames = self._send(
                 message_id, contact, text, now, public=True, frames=frames
             )
+        if together:
+            self._broadcasting.say(message_id, text, together, self._key(), now)
         return message_id, tuple(contact.user_id for contact in members)
+
+    def _one_by_one(self, said: Said, user_id: str, now: int) -> None:
+        """Send a message to everybody to one who did not get it with the others."""
+        try:
+            contact = self._contacts.recipient(user_id)
+        except Refused as why:
+            self._outbox.say(
+                NotDelivered(said.message_id, user_id, why.code, str(why), True)
+            )
+            return
+        self._send(
+            said.message_id, contact, said.text, now, public=True, again=said.mark
+        )
+
+    def left(self, user_id: str) -> None:
+        """A user has gone, and reads nothing that is said to everybody from now on."""
+        self._broadcasting.left(user_id)
+
+    def asks_again(self, ref: str, outcome: Outcome, now: int) -> bool:
+        """Say whether a refused message is no news, since it is sent once more."""
+        return self._broadcasting.asks_again(ref, outcome, now)
 
     def _send(
         self,
@@ -111,6 +149,7 @@ class Messages:
         *,
         public: bool = False,
         frames: int = 0,
+        again: str = "",
     ) -> int:
         outbox, key, to = self._outbox, self._key(), contact.user_id
         ciphertexts = seal_text(public_key(contact.key), contact.extras, text)
@@ -123,6 +162,8 @@ class Messages:
                 if public
                 else direct_payload(key, ciphertext, outbox.sender, to, ts)
             )
+            if again:
+                payload["again"] = again
             frames += 1
             ref = outbox.send(
                 type,
@@ -187,28 +228,42 @@ class Messages:
         """MSG_PUBLIC_CHANNEL: the same for the public channel."""
         self._received(envelope, True, now)
 
+    def shared(self, envelope: Envelope, now: int) -> None:
+        """PUBLIC_CHANNEL_KEY_SHARE: a member gives us the key of what they will say."""
+        me = self._account.user_id
+        self._broadcasting.shared(envelope, me, self._key(), now)
+
     def _received(self, envelope: Envelope, public: bool, now: int) -> None:
+        for_all = public and "key_id" in envelope.payload
         try:
             delivery = Delivery.read(envelope)
         except SocpError as why:
             # Without a receipt the server would try again, and others would wait.
             msg_id = envelope.payload.get("msg_id")
             if type(msg_id) is str and 0 < len(msg_id) <= MAX_REFERENCE:
-                self._outbox.receipt(msg_id, Outcome(why.code, str(why)), now)
+                self._receipt(msg_id, for_all, Outcome(why.code, str(why)), now)
             raise
+        msg_id = delivery.msg_id
         try:
             self._show(delivery, public, now)
         except Replayed:
-            if not delivery.msg_id:
+            if not msg_id:
                 raise
             # The server did not get our receipt, and asks again: no news to our user.
         except SocpError as why:
-            if delivery.msg_id:
-                outcome = Outcome(why.code, str(why))
-                self._outbox.receipt(delivery.msg_id, outcome, now)
+            if msg_id:
+                self._receipt(msg_id, for_all, Outcome(why.code, str(why)), now)
+                if isinstance(why, UnknownKey):
+                    return  # no news either: its sender is told, and sends it to us
             raise
-        if delivery.msg_id:
-            self._outbox.receipt(delivery.msg_id, OK, now)
+        if msg_id:
+            self._receipt(msg_id, for_all, OK, now)
+
+    def _receipt(self, msg_id: str, for_all: bool, outcome: Outcome, now: int) -> None:
+        if for_all:
+            self._outbox.acknowledge(msg_id, outcome.ok, now)
+        else:
+            self._outbox.receipt(msg_id, outcome, now)
 
     def _show(self, delivery: Delivery, public: bool, now: int) -> None:
         key = self._contacts.signer(delivery.sender, delivery.sender_pub)
@@ -219,11 +274,15 @@ class Messages:
             delivery.sender, delivery.ts, delivery.ciphertext, delivery.held, now
         )
         try:
-            text = self._open(delivery, key, now)
+            text = self._open(delivery, key, public, now)
         except SocpError:
             # Not shown: a copy must not be acknowledged as if it had been.
             self._replays.forget(delivery.sender, delivery.ts, delivery.ciphertext)
             raise
+        if public and delivery.mark:
+            # It may have come both ways, to everybody and to us alone.
+            if self._replays.again(delivery.sender, delivery.mark, text):
+                raise Replayed("the same message was received before, another way")
         self._outbox.say(
             TextReceived(
                 sender=delivery.sender,
@@ -234,9 +293,11 @@ class Messages:
             )
         )
 
-    def _open(self, delivery: Delivery, key: PublicKey, now: int) -> str:
+    def _open(self, delivery: Delivery, key: PublicKey, public: bool, now: int) -> str:
         if delivery.sender != self._account.user_id and not self._contacts.meet(
             delivery.sender, key, now
         ):
             raise MalformedFrame(f"signed with a key that is not {delivery.sender}'s")
+        if public and delivery.key_id:
+            return self._broadcasting.open(delivery)
         return delivery.open(self._key())

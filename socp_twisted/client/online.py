@@ -101,6 +101,9 @@ class Online:
         self._closed = True
         if self._ticking is not None and self._ticking.active():
             self._ticking.cancel()
+        if self._link is not None:
+            await self._do(self._session.leaving)
+            await self._worker.do(lambda: None)  # told and written, then acknowledged
         closed = self._waiters.expect("closed") if self._link is not None else None
         self._dialing.stop()
         if closed is not None:
@@ -214,6 +217,8 @@ class Online:
                     self._link.send(frame)
             for event in output.events:
                 self._tell(event)
+            if output.wake:
+                self._wake(output.wake)
             if output.receipts:
                 # Told, then written down, then acknowledged: in that order nothing is
                 # lost and nothing shown twice, whenever this process is killed.
@@ -225,6 +230,13 @@ class Online:
             return value
 
         return self._worker.do(work).addCallback(perform)
+
+    def _wake(self, seconds: float) -> None:
+        """Tick sooner than was meant; a tick under way finds out by itself."""
+        ticking = self._ticking
+        if ticking is not None and ticking.active():
+            if ticking.getTime() - self._reactor.seconds() > seconds:
+                ticking.reset(seconds)
 
     def _acknowledge(self, output: Output) -> None:
         if output.link == self._links and self._link is not None:

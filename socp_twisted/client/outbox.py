@@ -22,12 +22,27 @@ class Outcome:
 
     code: str = ""
     detail: str = ""
+    received: frozenset[str] | None = None
+    """Who has a message to everybody, where the server says so."""
 
     @property
     def ok(self) -> bool:
         """Say whether it ended well."""
         return not self.code
 
+
+BUSY_MS: Final = 1_000
+"""Milliseconds after which a server that had too much to do is asked again."""
+
+SOON_MS: Final = 250
+"""Within this time a receipt for a message to everybody leaves ..."""
+
+LATER_MS: Final = 2_000
+"""... or within this, where many come: one frame for all of them."""
+
+MANY: Final = 8
+MAX_RECEIPTS: Final = 256
+"""Receipts in one frame."""
 
 TRIES: Final = 3
 """Times that a lasting question is asked on one connection."""
@@ -49,6 +64,8 @@ class Output:
     """Frames to send once the events are told: what a receipt is for was seen."""
     link: int = 0
     """Which connection the frames are for: they are counted."""
+    wake: float = 0.0
+    """Seconds after which the session wants a ``tick``; 0 if it does not matter."""
 
 
 @dataclass(slots=True)
@@ -69,12 +86,20 @@ class Outbox:
     sender: str = ""
     confirms: bool = False
     """Whether this server answers every frame that carries an id."""
+    fans_out: bool = False
+    """Whether this server hands one ciphertext to everybody who can."""
+    over: bool = False
+    """Whether there will be no further connection."""
     link: int = 0
     _frames: list[bytes] = field(default_factory=list)
     _events: list[Event] = field(default_factory=list)
     _receipts: list[bytes] = field(default_factory=list)
     _open: dict[str, _Question] = field(default_factory=dict)
     _last_ts: int = 0
+    _unsaid: dict[str, bool] = field(default_factory=dict)
+    """Messages to everybody that are to be acknowledged, and whether we have them."""
+    _unsaid_since: int = 0
+    _wake: float = 0.0
 
     def next_ts(self, now: int) -> int:
         """Return Unix milliseconds that no earlier frame of ours has."""
@@ -133,6 +158,14 @@ class Outbox:
         question.deadline = None
         return True
 
+    def later(self, ref: str, now: int) -> bool:
+        """Ask a lasting question again soon; return whether that is worth a try."""
+        question = self._open.get(ref)
+        if question is None or not question.frame or question.tries >= TRIES:
+            return False
+        question.deadline = now + BUSY_MS
+        return True
+
     def receipt(self, msg_ref: str, outcome: Outcome, now: int) -> None:
         """Tell the server what became of a message that it gave us."""
         if outcome.ok:
@@ -141,10 +174,37 @@ class Outbox:
             detail = outcome.detail[:200]
             type = ERROR
             payload = {"msg_ref": msg_ref, "code": outcome.code, "detail": detail}
-        envelope = Envelope.create(
+        self._receipts.append(self._frame(type, payload, now))
+
+    def acknowledge(self, msg_ref: str, has: bool, now: int) -> None:
+        """Tell the server soon that we have what was said to everybody, or cannot."""
+        if not self._unsaid:
+            self._unsaid_since, self._wake = now, SOON_MS / 1000
+        self._unsaid[msg_ref] = has
+        if len(self._unsaid) >= MAX_RECEIPTS:
+            self.flush(now)
+
+    def unsaid_ms(self, now: int) -> int | None:
+        """Return in how many milliseconds receipts are due, ``None`` if none are."""
+        if not self._unsaid:
+            return None
+        wait = SOON_MS if len(self._unsaid) <= MANY else LATER_MS
+        return max(0, self._unsaid_since + wait - now)
+
+    def flush(self, now: int) -> None:
+        """Tell the server which messages to everybody we have: one frame."""
+        if not self._unsaid:
+            return
+        payload: dict[str, Any] = {"msg_refs": [], "refused": []}
+        for ref, has in self._unsaid.items():
+            payload["msg_refs" if has else "refused"].append(ref)
+        self._unsaid.clear()
+        self._receipts.append(self._frame(ACK, payload, now))
+
+    def _frame(self, type: str, payload: Mapping[str, Any], now: int) -> bytes:
+        return Envelope.create(
             type, self.sender, "*", self.next_ts(now), payload, id=self.new_id()
-        )
-        self._receipts.append(envelope.to_frame())
+        ).to_frame()
 
     def say(self, event: Event) -> None:
         """Queue an event for the user."""
@@ -185,6 +245,8 @@ class Outbox:
 
         What lasts is asked again on the next one, unless there will be none.
         """
+        self.over = for_good
+        self._unsaid.clear()
         for ref, question in list(self._open.items()):
             if for_good or not question.frame:
                 self.answer(ref, outcome, now)
@@ -200,7 +262,9 @@ class Outbox:
             tuple(self._events),
             tuple(self._receipts),
             self.link,
+            self._wake,
         )
+        self._wake = 0.0
         self._frames.clear()
         self._receipts.clear()
         self._events.clear()

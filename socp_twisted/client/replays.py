@@ -52,10 +52,25 @@ class Replays:
             raise Replayed("the same message was received before")
         if abs(now - ts) > _STALE_MS and not held:
             raise MalformedFrame("sent more than ten minutes ago, or in the future")
-        self._seen[seen] = None
-        self._new.append(seen)
+        self._note(seen)
+
+    def _note(self, seen: bytes) -> None:
+        if seen not in self._seen:
+            self._seen[seen] = None
+            self._new.append(seen)
         if len(self._seen) > self._limit:
             self._seen.popitem(last=False)
+
+    def again(self, sender: str, mark: str, text: str) -> bool:
+        """
+        Note that a text was shown under a name that may come twice; say if it was.
+
+        The text is part of it: a server that changed the name hides no other message.
+        """
+        seen = hashlib.sha256(f"again\0{sender}\0{mark}\0{text}".encode()).digest()
+        known = seen in self._seen
+        self._note(seen)
+        return known
 
     def forget(self, sender: str, ts: int, ciphertext: bytes) -> None:
         """Take back that a message was shown: it could not be."""

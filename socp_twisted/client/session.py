@@ -47,6 +47,7 @@ from socp_twisted.wire.vocabulary import (
     LIST_REQUEST,
     LIST_RESPONSE,
     MSG_PUBLIC_CHANNEL,
+    PUBLIC_CHANNEL_KEY_SHARE,
     PUBLIC_CHANNEL_SNAPSHOT,
     USER_ADDED,
     USER_DELIVER,
@@ -92,7 +93,9 @@ class Session:
         self.contacts = Contacts(account, self._outbox, pins)
         self._login = Login(account, self._outbox, pins, address, randomness)
         replays = self._replays = Replays(path=shown)
-        self._messages = Messages(account, self._outbox, self.contacts, replays)
+        self._messages = Messages(
+            account, self._outbox, self.contacts, replays, randomness
+        )
         self.files = Files(
             account,
             self._outbox,
@@ -117,6 +120,7 @@ class Session:
     def connected(self) -> None:
         """A connection was opened; nothing is said until ``login``."""
         self._outbox.link += 1
+        self._outbox.over = False
         self._login.connected()
 
     def lost(
@@ -148,7 +152,15 @@ class Session:
         self._outbox.expire(now)
         busy = self.files.tick(now)
         self._save()
-        return 0.02 if busy else 1.0
+        if self._outbox.unsaid_ms(now) == 0:
+            self._outbox.flush(now)
+        soon = self._outbox.unsaid_ms(now)
+        pause = 1.0 if soon is None else min(1.0, max(0.02, soon / 1000))
+        return 0.02 if busy else pause
+
+    def leaving(self, now: int) -> None:
+        """Say what is still to be said before the connection is closed."""
+        self._outbox.flush(now)
 
     def _save(self) -> None:
         try:
@@ -280,7 +292,7 @@ class Session:
     def _believed(self, envelope: Envelope, now: int) -> None:
         rule = RULES.get(envelope.type)
         if rule is None:
-            return  # HEARTBEAT, the channel's keys, whatever else there may be
+            return  # HEARTBEAT, whatever else there may be
         try:
             rule(self, envelope, now)
         except (SocpError, ConfigurationError) as why:
@@ -304,7 +316,9 @@ class Session:
     def _removed(self, envelope: Envelope, now: int) -> None:
         """USER_REMOVED ends the transfers with that user too."""
         self.contacts.removed(envelope, now)
-        self.files.gone(str(envelope.payload.get("user_id")), now)
+        user_id = str(envelope.payload.get("user_id"))
+        self._messages.left(user_id)
+        self.files.gone(user_id, now)
 
     def _listed(self, envelope: Envelope, now: int) -> None:
         """LIST_RESPONSE carries no reference: it answers all open requests."""
@@ -325,7 +339,7 @@ class Session:
             return
         # The list itself answers a request for it; an ACK alone does not.
         if type(ref) is str and ref not in self._listing:
-            self._outbox.answer(ref, OK, now)
+            self._outbox.answer(ref, _well(envelope.payload), now)
 
     def _error(self, envelope: Envelope, now: int) -> None:
         """ERROR: for the frame that it names, for the login, or for the user to see."""
@@ -333,6 +347,8 @@ class Session:
         code, detail, ref = (payload.get(k) for k in ("code", "detail", "msg_ref"))
         outcome = Outcome(_text(code, 64) or "ERROR", _text(detail, _MAX_DETAIL))
         if self._login.error(_text(ref, 128), outcome):
+            return
+        if self._messages.asks_again(_text(ref, 128), outcome, now):
             return
         if not self._outbox.answer(_text(ref, 128), outcome, now):
             self._outbox.say(ServerError(outcome.code, outcome.detail))
@@ -348,6 +364,7 @@ RULES: Final[Mapping[str, Rule]] = {
     PUBLIC_CHANNEL_SNAPSHOT: lambda session, *got: session.contacts.members(*got),
     USER_DELIVER: lambda session, *got: session._messages.direct(*got),
     MSG_PUBLIC_CHANNEL: lambda session, *got: session._messages.public(*got),
+    PUBLIC_CHANNEL_KEY_SHARE: lambda session, *got: session._messages.shared(*got),
     FILE_START_DELIVER: lambda session, *got: session.files.offered(*got),
     FILE_CHUNK_DELIVER: lambda session, *got: session.files.chunk(*got),
     FILE_END_DELIVER: lambda session, *got: session.files.end(*got),
@@ -364,6 +381,14 @@ def _parse(frame: bytes) -> Envelope:
     if envelope.type == LIST_RESPONSE and "users" not in envelope.payload:
         return replace(envelope, extra={"users": parse_object(frame).get("users")})
     return envelope
+
+
+def _well(payload: Mapping[str, Any]) -> Outcome:
+    """Return what an ACK says: that something arrived, perhaps with whom."""
+    received = payload.get("received")
+    if type(received) is not list:
+        return OK
+    return Outcome(received=frozenset(one for one in received if type(one) is str))
 
 
 def _text(value: Any, limit: int) -> str:

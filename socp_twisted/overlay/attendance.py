@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
+from socp_twisted.overlay import channel_rules
 from socp_twisted.overlay.arrival import advertise
 from socp_twisted.overlay.directory import Location
 from socp_twisted.overlay.effects import Effect, Gradually, Seen, Send, SendAll
@@ -231,7 +232,7 @@ def _join_channel(mesh: Mesh, user_id: str) -> Iterator[Effect]:
     if mesh.channel.add([user_id]):
         added = {"add": [user_id], "if_version": before}
         yield SendAll(links, PUBLIC_CHANNEL_ADD, added)
-        # Messages are sealed for each member, so no server wraps a key for anybody.
+        # Each sender has a key of their own, so no server wraps one for anybody.
         updated = {"version": mesh.channel.version, "wraps": []}
         yield SendAll(links, PUBLIC_CHANNEL_UPDATED, updated)
 
@@ -242,6 +243,7 @@ def leave(mesh: Mesh, party: Party) -> Iterator[Effect]:
     if party.link not in devices:
         return
     devices.remove(party.link)
+    yield from channel_rules.left(mesh, party.link)
     if devices:
         yield from _tell_profile(mesh, party.name)
         return

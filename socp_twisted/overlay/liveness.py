@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from socp_twisted.overlay import channel_rules
 from socp_twisted.overlay.arrival import watch_reachability
 from socp_twisted.overlay.effects import Effect, HangUp, Ping
 from socp_twisted.overlay.mesh import Mesh
@@ -53,6 +54,7 @@ class Liveness:
                 yield HangUp(party.link, CLOSE_TIMEOUT, reason)
         mesh.topology.expire(mesh.now)
         yield from mesh.deliveries.expire(mesh.now)
+        yield from channel_rules.expire(mesh)
         yield from watch_reachability(mesh, self._patience)
         links = frozenset(server.id for server in mesh.directory.linked())
         due = mesh.now - self._beat_at >= HEARTBEAT_INTERVAL

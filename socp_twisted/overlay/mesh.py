@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay.broadcasts import Broadcasts
 from socp_twisted.overlay.channel import Channel
 from socp_twisted.overlay.deliveries import Deliveries
 from socp_twisted.overlay.directory import Directory, Location, pack
@@ -21,6 +22,7 @@ from socp_twisted.wire.vocabulary import (
     AGENT,
     CAP_ACKS,
     CAP_BOUND,
+    CAP_CHANNEL,
     CAP_LINKS,
     CAP_POSSESSION,
     HEARTBEAT,
@@ -31,7 +33,7 @@ from socp_twisted.wire.vocabulary import (
     USER_REMOVED,
 )
 
-CAPS = [CAP_ACKS, CAP_BOUND, CAP_LINKS, CAP_POSSESSION]
+CAPS = [CAP_ACKS, CAP_BOUND, CAP_CHANNEL, CAP_LINKS, CAP_POSSESSION]
 
 
 def key_hash(pubkey: str) -> str:
@@ -59,6 +61,7 @@ class Mesh:
     topology: Topology = field(default_factory=Topology)
     channel: Channel = field(default_factory=Channel)
     deliveries: Deliveries = field(init=False)
+    broadcasts: Broadcasts = field(init=False)
     receipts: Receipts = field(default_factory=Receipts)
     pins: dict[str, str] = field(default_factory=dict)
     """The key of every server that was ever seen, by id; it outlives the process."""
@@ -88,6 +91,7 @@ class Mesh:
 
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(self.limits.unanswered)
+        self.broadcasts = Broadcasts(self.limits.channel)
 
     @property
     def server_id(self) -> str:

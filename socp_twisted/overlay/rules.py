@@ -5,16 +5,18 @@ A rule sees a frame whose signature was verified with the key of the server in `
 which need not be the server at the other end of the link: gossip travels on.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay import channel_rules
 from socp_twisted.overlay.arrival import forget_server, register
 from socp_twisted.overlay.content import BY_SERVER_TYPE, Kind, hand_over
 from socp_twisted.overlay.directory import Location, Server
-from socp_twisted.overlay.effects import Effect, Forward, Notice, Send, SendAll, Settled
+from socp_twisted.overlay.effects import Effect, Forward, Notice, SendAll, Settled
 from socp_twisted.overlay.freshness import is_history, stamp
-from socp_twisted.overlay.mesh import Mesh, key_hash
+from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
+from socp_twisted.overlay.passing import check_sender, gossip, pass_on, reply
 from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import (
@@ -31,6 +33,7 @@ from socp_twisted.wire.vocabulary import (
     ERROR,
     EXTRA_RECEIPTS,
     HEARTBEAT,
+    MSG_PUBLIC_CHANNEL,
     PUBLIC_CHANNEL_ADD,
     PUBLIC_CHANNEL_KEY_SHARE,
     PUBLIC_CHANNEL_UPDATED,
@@ -184,16 +187,8 @@ def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     kind = BY_SERVER_TYPE[envelope.type]
     told = Routed.read(envelope.payload)
     kind.shape.read(envelope.payload)
-    sender = mesh.directory.user_locations.get(told.sender)
-    if sender is not None and sender.server_id != envelope.sender:
-        raise Refused(
-            ErrorCode.NOT_ALLOWED, f"{told.sender} is not a user of {envelope.sender}"
-        )
     key = envelope.payload.get("sender_pub") or ""
-    if key and mesh.user_key(told.sender) not in ("", key_hash(key)):
-        raise Refused(ErrorCode.BAD_KEY, f"this is not the key of {told.sender}")
-    if key and not mesh.is_key(key):
-        raise Refused(ErrorCode.BAD_KEY, "sender_pub is not an RSA-4096 key")
+    check_sender(mesh, envelope, told.sender, key)
     reference = _reference(envelope)
     if told.user_id in mesh.directory.local_users:
         yield from _hand_over_once(mesh, envelope, kind, told, reference)
@@ -253,13 +248,24 @@ def channel_add(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect
 
 def channel_note(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """Wraps and key shares of others: passed on, and nobody's keys are ours to keep."""
-    yield from gossip(mesh, party, envelope)
+    if "key_id" in envelope.payload:
+        yield from channel_rules.shared(mesh, party, envelope)
+    else:
+        yield from gossip(mesh, party, envelope)
+
+
+def channel_message(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
+    """For one member, as others send it; or one ciphertext for everybody (ours)."""
+    if channel_rules.is_for_all(envelope):
+        yield from channel_rules.heard(mesh, party, envelope)
+    else:
+        yield from content(mesh, party, envelope)
 
 
 def error(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """Somebody could not do what we asked: the log says so, or the user who asked."""
     if envelope.to not in ("", mesh.server_id):
-        yield from _pass_on(mesh, party, envelope)
+        yield from pass_on(mesh, party, envelope)
         return
     told = ErrorReport.read(envelope.payload)
     gone = mesh.directory.user_locations.get(told.user_id)
@@ -289,10 +295,12 @@ def error(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
 def ack(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """A delivery arrived: tell the user who sent it."""
     if envelope.to not in ("", mesh.server_id):
-        yield from _pass_on(mesh, party, envelope)
+        yield from pass_on(mesh, party, envelope)
         return
     reference = envelope.payload.get("msg_ref")
-    if type(reference) is str:
+    if "received" in envelope.payload:
+        yield from channel_rules.answered(mesh, envelope)
+    elif type(reference) is str:
         waiting = mesh.deliveries.settle(reference, envelope.sender)
         if waiting is not None:
             yield from waiting.delivered()
@@ -311,6 +319,7 @@ RULES: dict[str, Rule] = {
     USER_REMOVE: user_remove,
     HEARTBEAT: heartbeat,
     **dict.fromkeys(BY_SERVER_TYPE, content),
+    MSG_PUBLIC_CHANNEL: channel_message,
     PUBLIC_CHANNEL_ADD: channel_add,
     PUBLIC_CHANNEL_UPDATED: channel_note,
     PUBLIC_CHANNEL_KEY_SHARE: channel_note,
@@ -320,35 +329,6 @@ RULES: dict[str, Rule] = {
     SERVER_HELLO_LINK: nothing,
     SERVER_WELCOME: nothing,
 }
-
-
-def gossip(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
-    """Pass a frame on to the servers that cannot have it from its origin."""
-    origin = envelope.sender
-    links = tuple(
-        server.links[-1]
-        for server in mesh.directory.linked()
-        if server.id not in (origin, party.name)
-        and not mesh.topology.has_link(origin, server.id)
-    )
-    if links:
-        yield Forward(links, envelope)
-
-
-def reply(
-    mesh: Mesh, server_id: str, kind: str, payload: Mapping[str, object]
-) -> Iterator[Effect]:
-    """Tell a server something, through whoever leads there."""
-    hop = mesh.routes().get(server_id)
-    if hop is not None:
-        link = mesh.directory.servers[hop].links[-1]
-        yield Send(link, kind, payload, to=server_id)
-
-
-def _pass_on(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
-    hop = mesh.routes().get(envelope.to)
-    if hop is not None and hop != party.name:
-        yield Forward((mesh.directory.servers[hop].links[-1],), envelope)
 
 
 def _own_users_only(mesh: Mesh, envelope: Envelope, server_id: str) -> Server:

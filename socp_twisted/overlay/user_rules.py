@@ -6,12 +6,13 @@ The user was let in on this connection, and speaks for nobody else on it.
 from collections.abc import Callable, Iterator
 
 from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay import channel_rules
 from socp_twisted.overlay.content import BY_USER_TYPE, recipient, send
 from socp_twisted.overlay.directory import Location
 from socp_twisted.overlay.effects import Effect, Gradually, HangUp, Send, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
-from socp_twisted.overlay.rules import reply
+from socp_twisted.overlay.passing import reply
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import (
     ErrorReport,
@@ -31,6 +32,7 @@ from socp_twisted.wire.vocabulary import (
     HEARTBEAT,
     LIST_REQUEST,
     LIST_RESPONSE,
+    MSG_PUBLIC_CHANNEL,
     PUBLIC_CHANNEL_ADD,
     PUBLIC_CHANNEL_KEY_SHARE,
     PUBLIC_CHANNEL_UPDATED,
@@ -125,6 +127,7 @@ def receipt(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """A client has got a message, or refuses it (ours): tell the sender's server."""
     reference = envelope.payload.get("msg_ref")
     if type(reference) is not str:
+        yield from channel_rules.receipts(mesh, party, envelope)
         return
     handed = mesh.receipts.give(reference, party.name)
     if handed is None:
@@ -164,10 +167,11 @@ USER_RULES: dict[str, Rule] = {
     HEARTBEAT: nothing,
     ACK: receipt,
     ERROR: receipt,
-    # The channel is the servers' to count; its messages are sealed for each member.
+    MSG_PUBLIC_CHANNEL: channel_rules.say,
+    PUBLIC_CHANNEL_KEY_SHARE: channel_rules.share,
+    # The channel is the servers' to count.
     PUBLIC_CHANNEL_ADD: nothing,
     PUBLIC_CHANNEL_UPDATED: nothing,
-    PUBLIC_CHANNEL_KEY_SHARE: nothing,
 }
 
 

@@ -40,6 +40,7 @@ class Limits:
     unread: int = _limit(30, "seconds for which a connection may read nothing")
     unanswered: int = _limit(10_000, "messages waiting for another server's answer")
     message: int = _limit(160 * 1024, "bytes of one message, sealed")
+    channel: int = _limit(1_024, "messages to everybody that wait for receipts")
     held: int = _limit(1_000, "messages of one user that wait")
     held_in_all: int = _limit(5_000, "messages that wait in all")
     signing: int = _limit(4_096, "frames waiting for a signature")

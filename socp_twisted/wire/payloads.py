@@ -20,6 +20,7 @@ from socp_twisted.wire.vocabulary import RSA_BYTES
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _FILE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_KEY_ID = _FILE_ID
 
 Check = Callable[[Any], bool]
 
@@ -127,6 +128,23 @@ def _file_id() -> Any:
     return _wire(
         lambda value: type(value) is str and _FILE_ID.match(value) is not None,
         "1 to 64 letters, digits, - or _",
+    )
+
+
+def is_key_id(value: object) -> bool:
+    """Say whether this may name a key of the public channel."""
+    return type(value) is str and _KEY_ID.match(value) is not None
+
+
+def _key_id() -> Any:
+    return _wire(is_key_id, "1 to 64 letters, digits, - or _")
+
+
+def _is_share(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and is_identifier(value.get("member"))
+        and _is_ciphertext(value.get("wrapped_public_channel_key"))
     )
 
 
@@ -410,6 +428,64 @@ class ChannelAdd(Payload):
 
     add: list[str] = _wire(_is_list_of(is_identifier, 1024), "a list of ids")
     if_version: int = _wire(_is_integer(0, 2**53), "a version")
+
+
+MAX_SHARES = 64
+"""Wraps in one PUBLIC_CHANNEL_KEY_SHARE; ours have 16."""
+
+MAX_RECEIVED = 10_000
+"""Members named in one answer: with 64 characters each, 670 kB of 1 MiB."""
+
+MAX_RECEIPTS = 512
+"""Messages that one frame acknowledges; each is looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMessage(Payload):
+    """MSG_PUBLIC_CHANNEL to "public" (ours): sealed once, for whoever has the key."""
+
+    ciphertext: str = _ciphertext()
+    sender_pub: str = _key_text()
+    content_sig: str = _signature()
+    key_id: str = _key_id()
+    seq: int = _wire(_is_integer(0, 2**53), "a number from 0")
+    sender: str = _optional_id()
+    ts: int = _wire(_is_integer(0, 2**53), "milliseconds", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelShare(Payload):
+    """PUBLIC_CHANNEL_KEY_SHARE: a sender's key, wrapped for some members."""
+
+    shares: list[dict[str, Any]] = _wire(
+        _is_list_of(_is_share, MAX_SHARES), f"a list of at most {MAX_SHARES} wraps"
+    )
+    creator_pub: str = _key_text()
+    content_sig: str = _signature()
+    key_id: str = _key_id()
+    sender: str = _optional_id()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReceipts(Payload):
+    """ACK of a client (ours): which messages to everybody it has, and has not."""
+
+    msg_refs: list[str] = _wire(
+        _is_list_of(_is_text(64), MAX_RECEIPTS), "a list of references", list
+    )
+    refused: list[str] = _wire(
+        _is_list_of(_is_text(64), MAX_RECEIPTS), "a list of references", list
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAnswer(Payload):
+    """ACK of a server (ours): which members have a message to everybody."""
+
+    msg_ref: str = _wire(_is_text(128), "text")
+    received: list[str] = _wire(
+        _is_list_of(is_identifier, MAX_RECEIVED), "a list of ids"
+    )
 
 
 # -- both ------------------------------------------------------------------------------

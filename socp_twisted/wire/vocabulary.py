@@ -98,8 +98,10 @@ CAP_POSSESSION: Final = "possession"  # signs the other end's nonce in WELCOME a
 CAP_BOUND: Final = "bound"  # puts type, recipient and time under the signature
 CAP_LINKS: Final = "links"  # tells its neighbours in HEARTBEAT
 CAP_ACKS: Final = "acks"  # answers a delivery with ACK or ERROR
+CAP_CHANNEL: Final = "channel"  # hands one public ciphertext to everybody who can
 EXTRA_BLOCKS: Final = "blocks"  # decrypts text of several OAEP blocks
 EXTRA_RECEIPTS: Final = "receipts"  # acknowledges each message that it was given
+EXTRA_CHANNEL: Final = "channel-key"  # opens a public message sealed once for all
 EXTRA_FILES: Final = "files-aes"  # AES-256-GCM file chunks, manifest, FILE_ANSWER
 
 # -- cryptography (SOCP 4) -------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""
+Who has got which message to everybody, and who still has to say so?
+
+One set of connections for each message under way, and one of the members who have it:
+nothing else is kept, and nothing is written down.  The sender's client keeps the
+message until it is answered for.  (Ours)
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay.effects import LinkId
+
+RECEIPTS_WITHIN = 8.0
+"""Seconds for which a server waits for its own members; others wait for it longer."""
+
+SHARE_OF_USER = 4
+"""One user of ours may have a quarter of all that are under way."""
+
+SHARE_OF_SERVER = 2
+"""Another server may have half: it speaks for many."""
+
+
+@dataclass(slots=True)
+class Broadcast:
+    """One message to everybody, until it is answered for."""
+
+    ref: str
+    origin: str
+    """The server whose user said it."""
+    sender: str
+    deadline: float
+    msg_ref: str = ""
+    """The ``id`` of the sender's frame, where the sender is ours."""
+    links: set[LinkId] = field(default_factory=set)
+    """Connections here that have not answered."""
+    servers: set[str] = field(default_factory=set)
+    """Servers that have not answered for their members."""
+    have: set[str] = field(default_factory=set)
+    lack: set[str] = field(default_factory=set)
+    """Members of whom a device could not read it: theirs comes another way."""
+
+    @property
+    def received(self) -> list[str]:
+        """Return who has it, sorted."""
+        return sorted(self.have - self.lack)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is nobody left to wait for."""
+        return not self.links and not self.servers
+
+
+def reference(origin: str, sender: str, key_id: str, seq: int, ts: int) -> str:
+    """Name a message to everybody: every server comes to the same name by itself."""
+    name = f"{origin}\0{sender}\0{key_id}\0{seq}\0{ts}".encode()
+    return hashlib.blake2b(name, digest_size=12).hexdigest()
+
+
+class Broadcasts:
+    """Messages to everybody that are under way, by their references."""
+
+    def __init__(self, limit: int) -> None:
+        """Keep at most ``limit`` at a time."""
+        self._limit = limit
+        self._under_way: dict[str, Broadcast] = {}
+        self._shares: Counter[tuple[str, str]] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def get(self, ref: str) -> Broadcast | None:
+        """Return a message that is under way."""
+        return self._under_way.get(ref)
+
+    def check_room(self, server_id: str, user_id: str = "") -> None:
+        """Raise ``Refused`` (LIMIT) if one more of theirs would be too many."""
+        share = self._limit // (SHARE_OF_USER if user_id else SHARE_OF_SERVER)
+        if len(self._under_way) >= self._limit or (
+            self._shares[server_id, user_id] >= max(share, 1)
+        ):
+            raise Refused(
+                ErrorCode.LIMIT,
+                f"max-channel: {max(share, 1)} messages to everybody wait for "
+                f"receipts, or {self._limit} of everybody's",
+            )
+
+    def begin(self, broadcast: Broadcast, user_id: str = "") -> None:
+        """Wait for the answers to a message; ``user_id`` is one of ours who said it."""
+        self._under_way[broadcast.ref] = broadcast
+        self._shares[broadcast.origin, user_id] += 1
+
+    def end(self, broadcast: Broadcast, home: str) -> None:
+        """Forget a message that is answered for; ``home`` is our own id."""
+        if self._under_way.pop(broadcast.ref, None) is None:
+            return
+        user_id = broadcast.sender if broadcast.origin == home else ""
+        self._shares[broadcast.origin, user_id] -= 1
+        if not self._shares[broadcast.origin, user_id]:
+            del self._shares[broadcast.origin, user_id]
+
+    def receipt(
+        self, ref: str, link: LinkId, user_id: str, *, has: bool
+    ) -> Broadcast | None:
+        """Take a receipt; return the message if it was the last one that was due."""
+        found = self._under_way.get(ref)
+        if found is None or link not in found.links:
+            return None  # late, or never handed to this connection
+        found.links.discard(link)
+        (found.have if has else found.lack).add(user_id)
+        return found if found.is_answered else None
+
+    def answered(
+        self, ref: str, server_id: str, received: Iterable[str]
+    ) -> Broadcast | None:
+        """Take a server's word for its members; return the message if it was last."""
+        found = self._under_way.get(ref)
+        if found is None or server_id not in found.servers:
+            return None  # late, or never asked
+        found.servers.discard(server_id)
+        found.have.update(received)
+        return found if found.is_answered else None
+
+    def left(self, link: LinkId) -> list[Broadcast]:
+        """Wait for a connection no longer; return what waited for it alone."""
+        done = []
+        for one in self._under_way.values():
+            if link in one.links:
+                one.links.discard(link)
+                if one.is_answered:
+                    done.append(one)
+        return done
+
+    def late(self, now: float) -> list[Broadcast]:
+        """Return what has waited long enough."""
+        return [one for one in self._under_way.values() if one.deadline <= now]
