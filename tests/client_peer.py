@@ -60,6 +60,7 @@ class Server:
         self.key = private(name)
         self.style = style
         self.now = NOW
+        self.caps = ["acks"]
         self.users: list[User] = []
         self.accounts: dict[str, dict[str, Any]] = {}
         self.silent: set[str] = set()
@@ -185,7 +186,7 @@ class Server:
                 "nonce": user.nonce,
                 "answer": payload["nonce"],
                 "agent": "socp_twisted",
-                "caps": ["acks"],
+                "caps": self.caps,
             },
         )
 
@@ -267,6 +268,9 @@ class Server:
 
     def pass_on(self, user: User, fields: dict[str, Any]) -> None:
         """Deliver to the recipient, and answer for it."""
+        if fields["to"] == "public":
+            self.fan_out(user, fields)
+            return
         there = [one for one in self.users if one.user_id == fields["to"]]
         if not there or not there[0].online:
             self.error(user, fields, "USER_NOT_FOUND", "nobody here has this name")
@@ -280,6 +284,12 @@ class Server:
             with suppress(KeyError):
                 answer = {"msg_ref": fields["id"], "status": "delivered"}
                 self.say(user, "ACK", answer)
+
+    def fan_out(self, user: User, fields: dict[str, Any]) -> None:
+        """Hand what is for everybody to everybody; the test answers for it."""
+        about = {"sender": user.user_id, "ts": fields["ts"], "msg_id": fields["id"]}
+        for other in list(self.others(user)):
+            self.say(other, fields["type"], {**fields["payload"], **about})
 
 
 def deliver(server: Server, to: User, payload: dict[str, Any]) -> None:

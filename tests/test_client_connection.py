@@ -254,3 +254,41 @@ class WorkerTests(TestCase):
         self.addCleanup(worker.stop)
         with self.assertRaises(ValueError):
             await worker.do(lambda: json.loads("{"))
+
+
+class ChannelTests(SynchronousTestCase):
+    """What was said to everybody is acknowledged soon, and before we leave."""
+
+    def setUp(self) -> None:
+        """Alice over a link to a server that fans out; bob says something to all."""
+        self.room = Room(self)
+        self.room.server.caps = ["acks", "channel"]
+        started = self.room.run(self.room.client.start())
+        self.ear = self.room.open()
+        self.successResultOf(started)
+        self.bob = self.room.server.enter("bob", Path(self.mktemp()))
+        self.bob.session.all("hello", int(self.room.reactor.seconds() * 1000))
+        self.room.server.pump()
+        texts = [
+            one for one in self.room.events() if isinstance(one, told.TextReceived)
+        ]
+        self.assertEqual([one.text for one in texts], ["hello"])
+        [message] = self.bob.frames("MSG_PUBLIC_CHANNEL")
+        self.receipt = {"msg_refs": [message["id"]], "refused": []}
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Return the receipts that alice's client has sent."""
+        sent = [json.loads(frame) for frame in self.ear.frames]
+        return [one["payload"] for one in sent if one["type"] == "ACK"]
+
+    def test_soon(self) -> None:
+        """Within a quarter of a second, though the clock ticks once a second."""
+        self.room.reactor.advance(0.2)
+        self.assertEqual(self.receipts(), [])
+        self.room.reactor.advance(0.1)
+        self.assertEqual(self.receipts(), [self.receipt])
+
+    def test_before_leaving(self) -> None:
+        """Who has read it and quits at once has said so."""
+        self.successResultOf(self.room.run(self.room.client.close()))
+        self.assertEqual(self.receipts(), [self.receipt])

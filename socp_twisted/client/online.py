@@ -219,7 +219,8 @@ class Online:
                 self._tell(event)
             if output.wake:
                 self._wake(output.wake)
-            if output.receipts:
+            shown = any(type(event) is told.TextReceived for event in output.events)
+            if output.receipts or shown:
                 # Told, then written down, then acknowledged: in that order nothing is
                 # lost and nothing shown twice, whenever this process is killed.
                 self._quietly(

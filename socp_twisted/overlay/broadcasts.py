@@ -40,6 +40,8 @@ class Broadcast:
     servers: set[str] = field(default_factory=set)
     """Servers that have not answered for their members."""
     have: set[str] = field(default_factory=set)
+    size: int = 0
+    """Bytes of it that wait towards each connection."""
     lack: set[str] = field(default_factory=set)
     """Members of whom a device could not read it: theirs comes another way."""
 
@@ -63,11 +65,17 @@ def reference(origin: str, sender: str, key_id: str, seq: int, ts: int) -> str:
 class Broadcasts:
     """Messages to everybody that are under way, by their references."""
 
-    def __init__(self, limit: int) -> None:
-        """Keep at most ``limit`` at a time."""
+    def __init__(self, limit: int, queued: int) -> None:
+        """
+        Keep at most ``limit`` at a time, and half as many bytes as ``queued``.
+
+        More would put out, as one who does not read, who has a slow connection only.
+        """
         self._limit = limit
+        self._bytes = queued // 2
         self._under_way: dict[str, Broadcast] = {}
         self._shares: Counter[tuple[str, str]] = Counter()
+        self._sizes: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -76,31 +84,43 @@ class Broadcasts:
         """Return a message that is under way."""
         return self._under_way.get(ref)
 
-    def check_room(self, server_id: str, user_id: str = "") -> None:
+    def check_room(self, size: int, server_id: str, user_id: str = "") -> None:
         """Raise ``Refused`` (LIMIT) if one more of theirs would be too many."""
-        share = self._limit // (SHARE_OF_USER if user_id else SHARE_OF_SERVER)
-        if len(self._under_way) >= self._limit or (
-            self._shares[server_id, user_id] >= max(share, 1)
+        part = SHARE_OF_USER if user_id else SHARE_OF_SERVER
+        who = server_id, user_id
+        count, total = max(self._limit // part, 1), len(self._under_way)
+        if self._shares[who] >= count or total >= self._limit:
+            raise Refused(
+                ErrorCode.LIMIT,
+                f"max-channel: {count} messages to everybody wait for receipts, "
+                f"or {self._limit} of all senders",
+            )
+        mine, all_of_it = self._sizes[who], self._sizes.total()
+        if (mine and mine + size > self._bytes // part) or (  # one has room always
+            all_of_it and all_of_it + size > self._bytes
         ):
             raise Refused(
                 ErrorCode.LIMIT,
-                f"max-channel: {max(share, 1)} messages to everybody wait for "
-                f"receipts, or {self._limit} of everybody's",
+                f"max-queued: {self._bytes // part} bytes to everybody wait for "
+                f"receipts, or {self._bytes} of all senders",
             )
 
     def begin(self, broadcast: Broadcast, user_id: str = "") -> None:
         """Wait for the answers to a message; ``user_id`` is one of ours who said it."""
         self._under_way[broadcast.ref] = broadcast
         self._shares[broadcast.origin, user_id] += 1
+        self._sizes[broadcast.origin, user_id] += broadcast.size
 
     def end(self, broadcast: Broadcast, home: str) -> None:
         """Forget a message that is answered for; ``home`` is our own id."""
         if self._under_way.pop(broadcast.ref, None) is None:
             return
         user_id = broadcast.sender if broadcast.origin == home else ""
-        self._shares[broadcast.origin, user_id] -= 1
-        if not self._shares[broadcast.origin, user_id]:
-            del self._shares[broadcast.origin, user_id]
+        who = broadcast.origin, user_id
+        self._shares[who] -= 1
+        self._sizes[who] -= broadcast.size
+        if not self._shares[who]:
+            del self._shares[who], self._sizes[who]
 
     def receipt(
         self, ref: str, link: LinkId, user_id: str, *, has: bool

@@ -82,12 +82,20 @@ def say(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     if (before := mesh.broadcasts.get(ref)) is not None:
         before.msg_ref = envelope.id  # sent again: it is under way already
         return
-    mesh.broadcasts.check_room(home, party.name)
+    size = len(envelope.frame)
+    mesh.broadcasts.check_room(size, home, party.name)
     hosts, server_links = _servers(mesh)
     links = _listeners(mesh, mesh.directory.local_users, party.name)
     wait = ANSWER_TIMEOUT if hosts else RECEIPTS_WITHIN
     broadcast = Broadcast(
-        ref, home, party.name, mesh.now + wait, envelope.id, set(links), hosts
+        ref,
+        home,
+        party.name,
+        mesh.now + wait,
+        envelope.id,
+        set(links),
+        hosts,
+        size=size,
     )
     mesh.broadcasts.begin(broadcast, party.name)
     content = {**told.write(), "sender": party.name, "ts": ts}
@@ -126,18 +134,20 @@ def heard(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     origin = envelope.sender
     ref = reference(origin, told.sender, told.key_id, told.seq, told.ts)
     if mesh.broadcasts.get(ref) is None:
-        yield from _hand_on(mesh, told, origin, ref)
+        yield from _hand_on(mesh, told, origin, ref, len(envelope.frame))
     yield from gossip(mesh, party, envelope, CAP_CHANNEL)
 
 
 def _hand_on(
-    mesh: Mesh, told: ChannelMessage, origin: str, ref: str
+    mesh: Mesh, told: ChannelMessage, origin: str, ref: str, size: int
 ) -> Iterator[Effect]:
     links = _listeners(mesh, mesh.directory.local_users, told.sender)
     deadline = mesh.now + RECEIPTS_WITHIN
-    broadcast = Broadcast(ref, origin, told.sender, deadline, links=set(links))
+    broadcast = Broadcast(
+        ref, origin, told.sender, deadline, links=set(links), size=size
+    )
     try:
-        mesh.broadcasts.check_room(origin)
+        mesh.broadcasts.check_room(size, origin)
     except Refused:
         mesh.counters["max-channel"] += 1
         links = ()  # nobody has it, and the sender's server is told at once

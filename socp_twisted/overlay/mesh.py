@@ -91,7 +91,7 @@ class Mesh:
 
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(self.limits.unanswered)
-        self.broadcasts = Broadcasts(self.limits.channel)
+        self.broadcasts = Broadcasts(self.limits.channel, self.limits.queued)
 
     @property
     def server_id(self) -> str:
