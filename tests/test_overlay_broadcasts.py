@@ -25,17 +25,17 @@ class ReceiptTests(SynchronousTestCase):
         )
         self.table.begin(self.one, "alice")
 
-    def read(self, link: LinkId, user_id: str, has: bool = True) -> Broadcast | None:
+    def read(self, link: LinkId, user_id: str, has: bool = True) -> list[Broadcast]:
         """Let a connection say that it has the message, or not."""
-        return self.table.receipt("ref", link, user_id, has=has)
+        return self.table.receipts(["none", "ref"], link, user_id, has=has)
 
     def test_all(self) -> None:
         """It is answered for with the last one that was asked."""
-        self.assertIsNone(self.read(BOB, "bob"))
+        self.assertEqual(self.read(BOB, "bob"), [])
         self.assertIsNone(self.table.answered("ref", "srv-b", ["dave"]))
-        self.assertIsNone(self.read(PHONE, "bob"))
+        self.assertEqual(self.read(PHONE, "bob"), [])
         self.assertIsNone(self.table.answered("ref", "srv-c", []))
-        self.assertIs(self.read(CAROL, "carol"), self.one)
+        self.assertEqual(self.read(CAROL, "carol"), [self.one])
         self.assertEqual(self.one.received, ["bob", "carol", "dave"])
 
     def test_one_device_lacks_it(self) -> None:
@@ -47,7 +47,7 @@ class ReceiptTests(SynchronousTestCase):
     def test_nobody_elses(self) -> None:
         """Who was not handed it, or said so before, changes nothing."""
         self.read(LinkId(9), "eve")
-        self.table.receipt("another", BOB, "bob", has=True)
+        self.table.receipts(["another"], BOB, "bob", has=True)
         self.table.answered("ref", "srv-e", ["carol"])
         self.read(CAROL, "carol", False)
         self.read(CAROL, "carol")

@@ -122,16 +122,20 @@ class Broadcasts:
         if not self._shares[who]:
             del self._shares[who], self._sizes[who]
 
-    def receipt(
-        self, ref: str, link: LinkId, user_id: str, *, has: bool
-    ) -> Broadcast | None:
-        """Take a receipt; return the message if it was the last one that was due."""
-        found = self._under_way.get(ref)
-        if found is None or link not in found.links:
-            return None  # late, or never handed to this connection
-        found.links.discard(link)
-        (found.have if has else found.lack).add(user_id)
-        return found if found.is_answered else None
+    def receipts(
+        self, refs: Iterable[str], link: LinkId, user_id: str, *, has: bool
+    ) -> list[Broadcast]:
+        """Take receipts; return the messages for which nobody else has to give one."""
+        done = []
+        for ref in refs:  # members times messages: nothing here is done twice
+            found = self._under_way.get(ref)
+            if found is None or link not in found.links:
+                continue  # late, or never handed to this connection
+            found.links.discard(link)
+            (found.have if has else found.lack).add(user_id)
+            if not found.links and found.is_answered:
+                done.append(found)
+        return done
 
     def answered(
         self, ref: str, server_id: str, received: Iterable[str]

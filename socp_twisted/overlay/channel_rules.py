@@ -110,10 +110,8 @@ def receipts(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """A client has read messages to everybody, or could not, several at a time."""
     told = ChannelReceipts.read(envelope.payload)
     for has, refs in ((True, told.msg_refs), (False, told.refused)):
-        for ref in refs:
-            done = mesh.broadcasts.receipt(ref, party.link, party.name, has=has)
-            if done is not None:
-                yield from _finish(mesh, done)
+        for done in mesh.broadcasts.receipts(refs, party.link, party.name, has=has):
+            yield from _finish(mesh, done)
 
 
 # -- what other servers say ------------------------------------------------------------

@@ -127,7 +127,7 @@ class Author:
             "pubkey": self.pubkey,
             "enc_pubkey": self.pubkey,
             "nonce": fresh(),
-            "meta": {"display_name": "Mallory", "extras": ["blocks", "files-aes"]},
+            "meta": {"display_name": "Mallory", "extras": ["blocks", "channel-key"]},
         }
         return self.frame(words.USER_HELLO, "*", payload)
 
@@ -168,6 +168,26 @@ class Author:
         to, ts = self.anybody(), self.now()
         payload = self.content(self.name, to, ts, public=True)
         return self.frame(words.MSG_PUBLIC_CHANNEL, to, payload, ts)
+
+    def to_all(self) -> Fields:
+        """MSG_PUBLIC_CHANNEL, one ciphertext for everybody."""
+        ts = self.now()
+        payload = self.content(self.name, "", ts, public=True)
+        payload |= {"key_id": "k", "seq": self.chance.randrange(3)}
+        return self.frame(words.MSG_PUBLIC_CHANNEL, words.PUBLIC, payload, ts)
+
+    def own_key(self) -> Fields:
+        """PUBLIC_CHANNEL_KEY_SHARE, of a key of our own."""
+        made = self.key_share()
+        made["payload"] |= {"key_id": "k", "content_sig": "AAAA"}
+        for share in made["payload"]["shares"]:
+            share["wrapped_public_channel_key"] = b64u_encode(ciphertext(1))
+        return made
+
+    def receipts(self) -> Fields:
+        """ACK of several messages to everybody."""
+        refs = [f"{number:024x}" for number in range(self.chance.randrange(3))]
+        return self.frame(words.ACK, "*", {"msg_refs": refs, "refused": refs[:1]})
 
     def _file(self) -> str:
         return self.chance.choice(self._files)
@@ -272,6 +292,17 @@ class Author:
         }
         return made
 
+    def relay_to_all(self) -> Fields:
+        """A message to everybody, or a key for it, as it goes between servers."""
+        made = self.chance.choice((self.to_all, self.own_key))()
+        made["payload"] |= {"sender": self.chance.choice(self.users), "ts": made["ts"]}
+        return made
+
+    def answer(self) -> Fields:
+        """ACK of a server for its members."""
+        answer = {"msg_ref": f"{0:024x}", "received": [self.users[0]]}
+        return self.frame(words.ACK, "srv-a", answer)
+
     def channel_add(self) -> Fields:
         """PUBLIC_CHANNEL_ADD."""
         added = {"add": [self.users[0]], "if_version": self.chance.randrange(100)}
@@ -321,6 +352,9 @@ OF_USERS: Final[tuple[Builder, ...]] = (
     Author.direct,
     Author.direct,
     Author.public,
+    Author.to_all,
+    Author.own_key,
+    Author.receipts,
     Author.file_start,
     Author.file_chunk,
     Author.file_end,
@@ -336,6 +370,8 @@ OF_SERVERS: Final[tuple[Builder, ...]] = (
     Author.deliver,
     Author.deliver,
     Author.relay,
+    Author.relay_to_all,
+    Author.answer,
     Author.channel_add,
     Author.channel_updated,
     Author.key_share,
