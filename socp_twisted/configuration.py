@@ -79,6 +79,8 @@ class Configuration:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_ca: Path | None = None
+    sign_always: bool = False
+    """Whether frames are signed on links that TLS vouches for, too."""
 
     @property
     def has_few_introducers(self) -> bool:

@@ -92,6 +92,7 @@ class Node:
         limits: Limits,
         patience: float,
         secure: bool = False,
+        sign_always: bool = False,
     ) -> None:
         """
         Build a node that listens nowhere yet.
@@ -99,7 +100,7 @@ class Node:
         ``wall_clock`` gives Unix time in seconds.
         ``host`` and ``port`` are what others are told, and with ``secure`` that it is
         wss:// there; ``patience`` is how many seconds a server may be gone before its
-        users are.
+        users are.  With ``sign_always`` no link is bound: every frame is signed.
         """
         self._reactor = reactor
         self._signer = signer
@@ -122,6 +123,7 @@ class Node:
         self.service: MeshService | None = None
         self._liveness = Liveness(self.mesh, patience)
         self._patience = patience
+        self._sign_always = sign_always
         self._links: dict[LinkId, Link] = {}
         self._ids = itertools.count(1)
         self._pacing = Pacing(self.mesh, signer, self._links)
@@ -200,6 +202,7 @@ class Node:
             heard=self.mesh.now,
             host=link.remote_host(),
             secure=link.is_secure(),
+            tls_exporter="" if self._sign_always else link.tls_exporter(),
             url=link.url,
             pinned=link.pinned,
             key=link.key,

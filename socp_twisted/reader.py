@@ -26,6 +26,7 @@ from socp_twisted.trust.signatures import (
     check,
     direct_content,
     public_content,
+    trust_link,
     verify,
 )
 from socp_twisted.wire.encoding import b64u_decode
@@ -103,7 +104,12 @@ class Reader:
         if self.router.is_duplicate(envelope) or self.router.is_premature(envelope):
             return []
         key = self.router.key_for(envelope)
-        return self.router.receive(party, verify(envelope, key))
+        if party.tls_bound and not envelope.sig:
+            us = self.mesh.server_id
+            verified = trust_link(envelope, key, sender=party.name, to=us)
+        else:
+            verified = verify(envelope, key)
+        return self.router.receive(party, verified)
 
     def _read_greeted(self, party: Party, envelope: Envelope) -> Iterable[Effect]:
         """Let a user in whose first message is signed; the standard has no login."""

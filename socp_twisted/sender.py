@@ -1,8 +1,13 @@
-"""How does what we say leave?  Signed once, queued in order, on each link it is for."""
+"""
+How does what we say leave?  Signed once, queued in order, on each link it is for.
+
+A link whose TLS both ends have signed for (``Party.tls_bound``) gets what ends at its
+other end without a signature.  (SOCP 12)
+"""
 
 import itertools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from socp_twisted.net.link import Link
@@ -10,6 +15,7 @@ from socp_twisted.net.outbox import Draft
 from socp_twisted.overlay.effects import Answer, Forward, LinkId, Send, SendAll
 from socp_twisted.overlay.freshness import bind
 from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.profile import harmless
 from socp_twisted.trust.signer import Signer
 from socp_twisted.wire.envelope import Envelope
@@ -47,24 +53,20 @@ class Sender:
         party = self._mesh.parties.get(effect.link)
         if party is not None and not party.is_closing:
             to = effect.to or party.name or EVERYBODY
-            lane = effect.link
-            draft = self._draft(effect, to, party.is_server, lane, effect.extra)
-            self._push(effect.link, draft)
+            self._send([party], effect, to, effect.link, effect.extra)
 
     def send_all(self, effect: SendAll) -> None:
-        """Send the same frame on several links: one signature."""
-        for link_id in effect.links:
-            party = self._mesh.parties.get(link_id)
-            # They are all of one kind, servers or users, but who is closing is neither.
-            if party is not None and not party.is_closing:
-                lane = link_id if len(effect.links) == 1 else EVERYBODYS_LANE
-                draft = self._draft(effect, effect.to, party.is_server, lane)
-                for link in effect.links:
-                    self._push(link, draft)
-                return
+        """Send the same frame on several links: one signature, or none."""
+        found = (self._mesh.parties.get(link) for link in effect.links)
+        # They are all of one kind, servers or users, but who is closing is neither.
+        parties = [one for one in found if one is not None and not one.is_closing]
+        if parties:
+            lane = effect.links[0] if len(effect.links) == 1 else EVERYBODYS_LANE
+            self._send(parties, effect, effect.to, lane)
 
     def forward(self, effect: Forward) -> None:
         """Send somebody else's frame as it came."""
+        assert effect.envelope.sig, "who is not at the other end believes signatures"
         draft = Draft(effect.envelope.frame)
         for link in effect.links:
             self._push(link, draft)
@@ -78,21 +80,37 @@ class Sender:
             payload["msg_ref"] = effect.msg_ref
         self.send(Send(effect.link, ERROR, payload))
 
-    def _draft(
+    def _send(
+        self,
+        parties: Sequence[Party],
+        effect: Send | SendAll,
+        to: str,
+        lane: int,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Send a frame of ours, signed to those who need the signature."""
+        envelope = self._write(effect, to, parties[0].is_server, extra)
+        signed = plain = None
+        for party in parties:
+            if party.needs_no_signature(effect.type, to):
+                draft = plain = plain or Draft(envelope.to_frame())
+            else:
+                draft = signed = signed or self._draft(envelope, lane)
+            self._push(party.link, draft)
+
+    def _write(
         self,
         effect: Send | SendAll,
         to: str,
         to_server: bool,
-        lane: int,
-        extra: Mapping[str, Any] | None = None,
-    ) -> Draft:
-        """Begin a frame of ours; it waits for its signature, and others do not."""
+        extra: Mapping[str, Any] | None,
+    ) -> Envelope:
         ts = self._next_ts() if effect.ts is None else effect.ts
         payload = effect.payload
         if to_server and "bound" not in payload:
             at = ts if effect.type in STATES else self._mesh.stamp()
             payload = bind(self._mesh, effect.type, to, payload, at)
-        envelope = Envelope.create(
+        return Envelope.create(
             effect.type,
             self._mesh.server_id,
             to,
@@ -101,6 +119,9 @@ class Sender:
             id=self._next_id(),
             extra=extra,
         )
+
+    def _draft(self, envelope: Envelope, lane: int) -> Draft:
+        """Begin a frame of ours; it waits for its signature, and others do not."""
         draft = Draft()
 
         def signed(sig: str) -> None:

@@ -118,6 +118,7 @@ class NodeService(MultiService):
             limits=configuration.limits,
             patience=configuration.retry_delay,
             secure=self._certificate is not None,
+            sign_always=configuration.sign_always,
         )
         accounts = Accounts(self.node.mesh, self._store, self._in_thread)
         pins = Pins(self.node.mesh, self._store)

@@ -92,6 +92,10 @@ class Options(usage.Options):
         ),
     ]
 
+    optFlags: Sequence[Sequence[Any]] = [
+        ["sign-always", None, "Sign every frame, also where TLS vouches for it"],
+    ]
+
     configuration: Configuration
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -193,6 +197,7 @@ class Options(usage.Options):
             tls_cert=tls_cert,
             tls_key=tls_key,
             tls_ca=self._file("tls-ca"),
+            sign_always=bool(self["sign-always"]),
         )
 
     def _port(self) -> int:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from socp_twisted.overlay.directory import Directory, Location, Server
@@ -102,6 +103,9 @@ def envelope(
     return Envelope.create(kind, sender, to, ts, payload, id=id)
 
 
-def verified(kind: str, sender: str, payload: dict[str, Any], **more: Any) -> Verified:
-    """Return a frame whose signature somebody has checked."""
-    return Verified(envelope(kind, sender, payload, **more), key(sender))
+def verified(
+    kind: str, sender: str, payload: dict[str, Any], *, sig: str = "sig", **more: Any
+) -> Verified:
+    """Return a frame whose signature, or whose link, somebody has checked."""
+    told = replace(envelope(kind, sender, payload, **more), sig=sig)
+    return Verified(told, key(sender))

@@ -129,6 +129,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "answer": _short,
     "peer": _short,
     "peer_key": _short,
+    "tls_exporter": _short,
     "secure": st.booleans(),
     "server_id": identifiers,
     "user_id": identifiers,

@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         (*PURE, "trust", "overlay.effects", "overlay.admission", "net"),
         {*NETWORK, "cryptography"},
     ),
-    "net.tls": (("errors",), {*NETWORK, "cryptography"}),
+    "net.tls": (("errors", "wire.encoding"), {*NETWORK, "cryptography"}),
     "reader": ((*PURE, "trust", "overlay", "reader"), set()),
     "accounts": ((*NODE, "accounts"), {"twisted", "zope"}),
     "pacing": ((*NODE, "pacing"), set()),

@@ -18,6 +18,7 @@ from socp_twisted.overlay.mesh import key_hash
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
+    CAP_TLS_EXPORTER,
     HEARTBEAT,
     SERVER_HELLO_JOIN,
     SERVER_HELLO_LINK,
@@ -218,6 +219,38 @@ class WelcomeTests(AdmissionTestCase):
         for lie in (*lies, {"server_id": "srv-z"}):
             frame = self.welcome(None, **lie)
             self.refused(ErrorCode.INVALID_SIG, self.party, frame)
+
+    def test_bound(self) -> None:
+        """One that signs for the TLS connection that we see binds it, and so do we."""
+        self.party.tls_exporter = "this one"
+        caps = [*CAPS, CAP_TLS_EXPORTER]
+        link, *_ = admit(
+            self.mesh, self.party, self.welcome(caps=caps, tls_exporter="this one")
+        )
+        assert isinstance(link, Send)
+        self.assertEqual(link.payload["tls_exporter"], "this one")
+        self.assertIn(CAP_TLS_EXPORTER, link.payload["caps"])
+        self.assertTrue(self.party.tls_bound)
+
+    def test_relayed(self) -> None:
+        """One that signs for another is behind somebody who passes on what we say."""
+        self.party.tls_exporter = "this one"
+        caps = [*CAPS, CAP_TLS_EXPORTER]
+        for seen in ("another one", ""):
+            frame = self.welcome(caps=caps, tls_exporter=seen)
+            self.refused(ErrorCode.INVALID_SIG, self.party, frame)
+        self.assertFalse(self.party.tls_bound)
+
+    def test_not_bound(self) -> None:
+        """Where one of us does not see TLS, or wants every signature, all are made."""
+        for caps, ours in ((CAPS, "this one"), ([*CAPS, CAP_TLS_EXPORTER], "")):
+            self.setUp()
+            self.party.tls_exporter = ours
+            frame = self.welcome(caps=caps, tls_exporter="another one")
+            link, *_ = admit(self.mesh, self.party, frame)
+            assert isinstance(link, Send)
+            self.assertEqual(link.payload.get("tls_exporter", ""), ours)
+            self.assertFalse(self.party.tls_bound)
 
     def test_others_need_no_nonce(self) -> None:
         """A server of others signs none, and is linked all the same."""

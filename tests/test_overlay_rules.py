@@ -241,7 +241,9 @@ class HeartbeatTests(RuleTestCase):
 class DeliverTests(RuleTestCase):
     """Content goes to the user, or on towards the user's server, or back as ERROR."""
 
-    def deliver(self, user_id: str, sender: str = "bob", **more: Any) -> list[Effect]:
+    def deliver(
+        self, user_id: str, sender: str = "bob", *, sig: str = "sig", **more: Any
+    ) -> list[Effect]:
         """Let a message of srv-b's come in."""
         payload = {
             "user_id": user_id,
@@ -253,7 +255,7 @@ class DeliverTests(RuleTestCase):
             "msg_id": "m1",
             **more,
         }
-        return self.receive(SERVER_DELIVER, "srv-b", payload, to="srv-a")
+        return self.receive(SERVER_DELIVER, "srv-b", payload, to="srv-a", sig=sig)
 
     def test_local(self) -> None:
         """To a local user: handed over with the sender's own time, and acknowledged."""
@@ -270,6 +272,15 @@ class DeliverTests(RuleTestCase):
         """To another server's user: forwarded as it came."""
         self.mesh.directory.locate("carol", Location.of("srv-c", key("carol")))
         self.assertEqual(self.forwarded(self.deliver("carol")), [self.c.link])
+
+    def test_unsigned(self) -> None:
+        """Not without a signature, which the next one wants: back to its origin."""
+        self.mesh.directory.locate("carol", Location("srv-c", key("carol")))
+        [error] = self.deliver("carol", sig="")
+        assert isinstance(error, Send)
+        self.assertEqual((error.type, error.link), (ERROR, self.b.link))
+        self.assertEqual(error.payload["code"], ErrorCode.USER_NOT_FOUND)
+        self.assertEqual(error.payload["msg_ref"], "m1")
 
     def test_not_back(self) -> None:
         """Never to where it came from."""

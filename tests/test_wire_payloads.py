@@ -98,6 +98,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "answer": (*_NO_TEXT, "x" * 65),
     "peer": (*_NO_TEXT, "x" * 65),
     "peer_key": (*_NO_TEXT, "x" * 65),
+    "tls_exporter": (*_NO_TEXT, "x" * 65),
     "secure": (0, 1, "", "true", [], {}),
     "server_id": _NO_ID,
     "user_id": _NO_ID,

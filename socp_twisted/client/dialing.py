@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.python.failure import Failure
 
-from socp_twisted.net.tls import Checked, Trust
+from socp_twisted.net.tls import Checked, Trust, tls_exporter
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
     CLOSE_NORMAL,
@@ -97,6 +97,10 @@ class Link(WebSocketClientProtocol):
         """Send one frame; one for a connection that is closing goes nowhere."""
         if self._open and self.state == self.STATE_OPEN:
             self.sendMessage(frame, isBinary=False)
+
+    def tls_exporter(self) -> str:
+        """Return what names this TLS connection and no other, or nothing (RFC 9266)."""
+        return tls_exporter(self.transport)
 
     def hang_up(self, code: int = CLOSE_NORMAL) -> None:
         """Close, with the ordinary closing handshake."""

@@ -111,7 +111,8 @@ class Login:
         self.server_key = ""
         self._forget()
 
-    def _forget(self) -> None:
+    def _forget(self, tls_exporter: str = "") -> None:
+        self._tls_exporter, self._tls_bound = tls_exporter, False
         self._challenge = self._nonce = ""
         self._greeted = self._fetched = self._enrol = False
         self._refs: set[str] = set()
@@ -138,9 +139,13 @@ class Login:
 
     # -- commands ----------------------------------------------------------------------
 
-    def connected(self) -> None:
-        """A connection is open, and nothing was said on it."""
-        self._forget()
+    def connected(self, tls_exporter: str = "") -> None:
+        """
+        A connection is open, and nothing was said on it.
+
+        ``tls_exporter`` is its channel binding (RFC 9266); nothing without TLS.
+        """
+        self._forget(tls_exporter)
         self.server_key = self.server_id = ""
         self.stage = Stage.IDLE
 
@@ -207,6 +212,8 @@ class Login:
     def believes(self, envelope: Envelope) -> bool:
         """Say whether a frame may be acted upon now; it may also be kept for later."""
         if self.server_key:
+            if self._tls_bound and not envelope.sig:
+                return True  # the server signed that this TLS connection is its own
             try:
                 verify(envelope, self.server_key)
             except SocpError as why:
@@ -248,6 +255,17 @@ class Login:
         agent = field_text(payload, "agent", 64, default="")
         if (nonce or answer or agent == AGENT) and answer != self._challenge:
             raise InvalidSignature("the server's answer belongs to another greeting")
+        tls_exporter = field_text(payload, "tls_exporter", 64, default="")
+        if tls_exporter not in ("", self._tls_exporter):
+            # We said which connection we see, and somebody has said something else.
+            self._refused(
+                Outcome(
+                    ErrorCode.INVALID_SIG,
+                    f"this connection ends at somebody who stands between us and "
+                    f"{server_id}, and reads what they pass on",
+                )
+            )
+            return []
         pin = Pin(public_key(text).fingerprint, now, False, server_id)
         held = self._pins.servers.meet(self._address, pin)
         if held.fingerprint != pin.fingerprint:
@@ -256,6 +274,7 @@ class Login:
         if held is pin:
             self._outbox.say(ServerPinned(self._address, server_id, pin.fingerprint))
         self.server_key, self.server_id, self._nonce = text, server_id, nonce
+        self._tls_bound = tls_exporter != ""
         caps = payload.get("caps")
         self._outbox.confirms = agent == AGENT or (
             type(caps) is list and CAP_ACKS in caps
@@ -326,6 +345,8 @@ class Login:
             "nonce": self._challenge,
             "meta": meta,
         }
+        if self._tls_exporter:
+            payload["tls_exporter"] = self._tls_exporter
         self._send(Stage.GREETING, USER_HELLO, payload, now)
 
     def _greet(self, now: int) -> list[Envelope]:

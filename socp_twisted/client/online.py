@@ -137,8 +137,10 @@ class Online:
         self._unread = 0
         self._tell(told.Connected(self.url))
 
+        tls_exporter = link.tls_exporter()
+
         def greet(now: int) -> None:
-            self._session.connected()
+            self._session.connected(tls_exporter)
             self._session.login(now, register=self._register)
 
         self._quietly(self._do(greet))

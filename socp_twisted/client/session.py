@@ -117,11 +117,15 @@ class Session:
 
     # -- the connection ----------------------------------------------------------------
 
-    def connected(self) -> None:
-        """A connection was opened; nothing is said until ``login``."""
+    def connected(self, tls_exporter: str = "") -> None:
+        """
+        A connection was opened; nothing is said until ``login``.
+
+        ``tls_exporter`` is its channel binding (RFC 9266); nothing without TLS.
+        """
         self._outbox.link += 1
         self._outbox.over = False
-        self._login.connected()
+        self._login.connected(tls_exporter)
 
     def lost(
         self,

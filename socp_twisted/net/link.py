@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.outbox import Draft, Outbox
-from socp_twisted.net.tls import Checked
+from socp_twisted.net.tls import Checked, tls_exporter
 from socp_twisted.overlay.effects import LinkId
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
@@ -236,6 +236,10 @@ class Link:
     def is_secure(self) -> bool:
         """Say whether the connection is encrypted."""
         return bool(ISSLTransport.providedBy(self.transport))
+
+    def tls_exporter(self) -> str:
+        """Return what names this TLS connection and no other, or nothing (RFC 9266)."""
+        return tls_exporter(self.transport)
 
     def remote_host(self) -> str:
         """Return the address that the TCP connection comes from or goes to."""

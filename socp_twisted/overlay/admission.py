@@ -7,6 +7,9 @@ something fresh.  Nodes of this project sign each other's nonce with both ids, i
 SERVER_WELCOME and SERVER_HELLO_LINK.  Others cannot; with them the next frame that
 verifies confirms the claim, and it never replaces a link or a key that we hold.
 
+Over TLS those two signatures also cover the channel binding: where both ends see the
+same one, what ends at the other end of the link needs no further signature.
+
 The caller verifies a frame with ``key_for`` before a rule here sees it.
 """
 
@@ -23,6 +26,7 @@ from socp_twisted.wire.envelope import Envelope, Verified
 from socp_twisted.wire.payloads import ServerEntry, ServerHello, ServerWelcome
 from socp_twisted.wire.vocabulary import (
     CAP_POSSESSION,
+    CAP_TLS_EXPORTER,
     ERROR,
     SERVER_HELLO_JOIN,
     SERVER_HELLO_LINK,
@@ -100,6 +104,7 @@ def _join(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
             nonce=party.nonce,
             answer=hello.nonce,
             peer_key=hello.pubkey,
+            tls_exporter=party.tls_exporter,
         ),
         to=assigned,
     )
@@ -108,6 +113,7 @@ def _join(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
 def _confirm(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
     """A claimed link proves itself: LINK with our nonce, or any frame of others."""
     envelope = verified.envelope
+    is_bound = False
     if envelope.type == ERROR:
         return
     if CAP_POSSESSION in party.caps:
@@ -122,6 +128,7 @@ def _confirm(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
             party.name,
         ):
             raise Refused(ErrorCode.INVALID_SIG, "the proof answers another nonce")
+        is_bound = _check_tls(party, proof)
         party.hello = proof
     elif envelope.type == SERVER_HELLO_JOIN:
         raise Refused(ErrorCode.INVALID_SIG, "a claim is no proof of itself")
@@ -140,6 +147,7 @@ def _confirm(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
         mesh, party.name, host, hello.port, party.key, secure=hello.secure
     )
     server.caps = frozenset(hello.caps)
+    party.tls_bound = is_bound
     yield from link_up(mesh, party, server, hello.instance, envelope.ts)
     if CAP_POSSESSION not in party.caps:
         # It tells its users in WELCOME and nowhere else: dial it to be told.
@@ -161,6 +169,7 @@ def _welcome(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
         server_id,
     ):
         raise Refused(ErrorCode.INVALID_SIG, "the WELCOME answers another nonce")
+    is_bound = ours and _check_tls(party, told)
     known = mesh.directory.servers.get(server_id)
     if server_id == told.assigned_id:
         raise Refused(ErrorCode.NAME_IN_USE, f"it calls itself {server_id}, as we do")
@@ -205,12 +214,32 @@ def _welcome(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
             answer=told.nonce,
             peer=server_id,
             peer_key=party.key,
+            tls_exporter=party.tls_exporter,
         ),
         to=server_id,
     )
-    party.name, party.caps = server_id, server.caps
+    party.name, party.caps, party.tls_bound = server_id, server.caps, is_bound
     yield from link_up(mesh, party, server, told.instance, envelope.ts)
     yield from _learn(mesh, server_id, told, envelope.ts)
+
+
+def _check_tls(party: Party, proof: ServerHello | ServerWelcome) -> bool:
+    """
+    Say whether a proof binds the link; raise ``Refused`` if it binds another one.
+
+    Their key has signed which TLS connection they see, with our nonce and both ids: if
+    that is not ours, both of ours end at somebody who reads and passes on (RFC 9266).
+    Where one of us does not say that it binds, signatures go on as they did.
+    """
+    if not party.tls_exporter or CAP_TLS_EXPORTER not in proof.caps:
+        return False
+    if proof.tls_exporter != party.tls_exporter:
+        raise Refused(
+            ErrorCode.INVALID_SIG,
+            "the TLS connection ends at somebody in between; if that is a proxy of "
+            "yours, both servers need --sign-always",
+        )
+    return True
 
 
 def _learn(

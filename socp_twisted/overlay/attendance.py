@@ -100,20 +100,21 @@ def greet_user(
         party.hello = Profile(name, profile.extras)
         yield from _tell_profile(mesh, party.name)
     nonce = envelope.payload.get("nonce")
-    yield Send(
-        party.link,
-        USER_HELLO_ACK,
-        {
-            "status": "ok",
-            "server_id": mesh.server_id,
-            "pubkey": mesh.pubkey,
-            "nonce": party.nonce,
-            "answer": nonce[:64] if type(nonce) is str else "",
-            "agent": AGENT,
-            "caps": CAPS,
-        },
-        to=claim.user_id,
-    )
+    answer = {
+        "status": "ok",
+        "server_id": mesh.server_id,
+        "pubkey": mesh.pubkey,
+        "nonce": party.nonce,
+        "answer": nonce[:64] if type(nonce) is str else "",
+        "agent": AGENT,
+        "caps": CAPS,
+    }
+    # Theirs differs from ours where a proxy ends their TLS: then all is signed.
+    told = envelope.payload.get("tls_exporter")
+    party.tls_bound = party.tls_exporter != "" and told == party.tls_exporter
+    if party.tls_bound:
+        answer["tls_exporter"] = party.tls_exporter
+    yield Send(party.link, USER_HELLO_ACK, answer, to=claim.user_id)
 
 
 def reserve(mesh: Mesh, user_id: str) -> None:

@@ -25,6 +25,7 @@ from socp_twisted.wire.vocabulary import (
     CAP_CHANNEL,
     CAP_LINKS,
     CAP_POSSESSION,
+    CAP_TLS_EXPORTER,
     HEARTBEAT,
     JOINS_KNOWN,
     JOINS_OPEN,
@@ -99,7 +100,13 @@ class Mesh:
         return self.directory.server_id
 
     def hello(
-        self, *, nonce: str = "", answer: str = "", peer: str = "", peer_key: str = ""
+        self,
+        *,
+        nonce: str = "",
+        answer: str = "",
+        peer: str = "",
+        peer_key: str = "",
+        tls_exporter: str = "",
     ) -> dict[str, Any]:
         """Return the payload of a JOIN, LINK or ANNOUNCE of ours."""
         return ServerHello(
@@ -107,7 +114,7 @@ class Mesh:
             port=self.port,
             pubkey=self.pubkey,
             agent=AGENT,
-            caps=CAPS,
+            caps=_caps(tls_exporter),
             instance=self.instance,
             nonce=nonce,
             answer=answer,
@@ -115,10 +122,17 @@ class Mesh:
             peer_key=key_hash(peer_key),
             server_id=self.server_id,
             secure=self.secure,
+            tls_exporter=tls_exporter,
         ).write()
 
     def welcome(
-        self, assigned_id: str, *, nonce: str, answer: str, peer_key: str
+        self,
+        assigned_id: str,
+        *,
+        nonce: str,
+        answer: str,
+        peer_key: str,
+        tls_exporter: str = "",
     ) -> dict[str, Any]:
         """Return the payload of our SERVER_WELCOME: only servers that are there now."""
         me = _entry(self.server_id, self.host, self.port, self.pubkey, self.secure)
@@ -128,14 +142,14 @@ class Mesh:
             for one in self.directory.servers.values()
             if one.id in reachable and one.id != assigned_id
         ]
-        return {
+        told = {
             "assigned_id": assigned_id,
             "servers": servers,
             # Users in this place make one implementation's users unroutable.
             "clients": [{**one, "user_id": one["server_id"]} for one in servers],
             "introducer": me,
             "agent": AGENT,
-            "caps": CAPS,
+            "caps": _caps(tls_exporter),
             "instance": self.instance,
             "nonce": nonce,
             "answer": answer,
@@ -143,6 +157,7 @@ class Mesh:
             "peer_key": key_hash(peer_key),
             "server_id": self.server_id,
         }
+        return {**told, "tls_exporter": tls_exporter} if tls_exporter else told
 
     def routes(self) -> dict[str, str]:
         """Return the reachable servers, each with the neighbour that leads there."""
@@ -320,6 +335,11 @@ class Mesh:
             "display_name": location.display_name,
             "extras": list(location.extras),
         }
+
+
+def _caps(tls_exporter: str) -> list[str]:
+    """Return what we can on a link: frames without signatures only over its TLS."""
+    return [*CAPS, CAP_TLS_EXPORTER] if tls_exporter else CAPS
 
 
 def _entry(

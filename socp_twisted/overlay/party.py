@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from socp_twisted.overlay.effects import LinkId
+from socp_twisted.wire.vocabulary import TO_ONE, USER_HELLO_ACK
 
 
 class Stage(Enum):
@@ -44,6 +45,10 @@ class Party:
     nonce: str = ""  # ours, for them to sign
     asked_id: str = ""  # our own id when we joined
     caps: frozenset[str] = frozenset()
+    tls_exporter: str = ""
+    """The link's channel binding as we see it; empty where all is to be signed."""
+    tls_bound: bool = False
+    """Whether both ends see the same one, and a key has signed so."""
     closing_since: float = 0.0
     must_log_in: bool = False
     """Whether a signed message is not enough: the id is registered, or online."""
@@ -67,6 +72,17 @@ class Party:
     def is_closing(self) -> bool:
         """Whether we have hung up, or they have."""
         return self.stage is Stage.CLOSING
+
+    def needs_no_signature(self, kind: str, to: str) -> bool:
+        """
+        Say whether a frame of ours may go to them unsigned (SOCP 12).
+
+        To users all may but the greeting that binds the link; to a server what ends
+        there: whoever it passes a frame on to has nothing but the signature.
+        """
+        if self.stage is Stage.SERVER:
+            return self.tls_bound and kind in TO_ONE and to == self.name
+        return self.tls_bound and kind != USER_HELLO_ACK
 
     @property
     def dialled(self) -> bool:

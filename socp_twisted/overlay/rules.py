@@ -2,7 +2,8 @@
 What follows from a server's frame?  One function per message type.  (SOCP 8)
 
 A rule sees a frame whose signature was verified with the key of the server in ``from``,
-which need not be the server at the other end of the link: gossip travels on.
+which need not be the server at the other end of the link: gossip travels on.  A frame
+without a signature came over a link that is bound, from its other end, and ends here.
 """
 
 from collections.abc import Callable, Iterator
@@ -196,7 +197,8 @@ def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     location = mesh.directory.user_locations.get(told.user_id)
     if location is not None and location.server_id != envelope.sender:
         hop = mesh.routes().get(location.server_id)
-        if hop is not None and hop != party.name:
+        # Unsigned, nobody further on would believe it: its origin sends it again.
+        if hop is not None and hop != party.name and envelope.sig:
             yield Forward((mesh.directory.servers[hop].links[-1],), envelope)
             return
     yield from reply(

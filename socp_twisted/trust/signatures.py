@@ -1,7 +1,8 @@
 """
 Did they say this?  Transport signatures, content signatures, logins.  (SOCP 7, 12)
 
-``Verified`` is made in this module alone: whoever holds one holds a checked signature.
+``Verified`` is made in this module alone: whoever holds one holds a checked signature,
+or what came over a TLS connection that the other end's signature covers.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from socp_twisted.errors import InvalidSignature
 from socp_twisted.trust.keys import DIGEST, MGF, PublicKey, SigningKey, public_key
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode, canonical
 from socp_twisted.wire.envelope import Envelope, Verified
-from socp_twisted.wire.vocabulary import RSA_BYTES
+from socp_twisted.wire.vocabulary import RSA_BYTES, TO_ONE
 
 _VERIFYING: Final = padding.PSS(mgf=MGF, salt_length=padding.PSS.AUTO)
 
@@ -48,6 +49,21 @@ def verify(envelope: Envelope, key: str) -> Verified:
     Raise ``BadKey`` or ``InvalidSignature``.
     """
     check(public_key(key), envelope.signed, envelope.sig)
+    return Verified(envelope, key)
+
+
+def trust_link(envelope: Envelope, key: str, *, sender: str, to: str) -> Verified:
+    """
+    Believe an unsigned frame of a link that is bound: its TLS is ``sender``'s, to us.
+
+    ``key`` signed the link's channel binding (RFC 9266), and ``to`` is our own id.
+    Raise ``InvalidSignature`` for what the link does not vouch for: what somebody else
+    says, what is for somebody else, and what travels on to servers that are to
+    believe it, too.
+    """
+    ends_here = envelope.type in TO_ONE and envelope.to == to
+    if envelope.sig or envelope.sender != sender or not ends_here:
+        raise InvalidSignature("the signature is missing, and this link needs it here")
     return Verified(envelope, key)
 
 

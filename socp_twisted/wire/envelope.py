@@ -147,7 +147,8 @@ class Verified:
     """
     An envelope whose transport signature we checked; ``trust.signatures`` makes it.
 
-    ``signer`` is the public key, as on the wire, that the signature verified with.
+    ``signer`` is the public key, as on the wire, that the signature verified with, or
+    that has signed for the TLS connection over which an unsigned one came.
     """
 
     envelope: Envelope

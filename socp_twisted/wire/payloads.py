@@ -244,6 +244,7 @@ class ServerHello(Payload):
     peer_key: str = _wire(_is_text(64), "text", "")  # and SHA-256 of their key
     server_id: str = _optional_id()  # our own id, under the signature
     secure: bool = _wire(_is_bool, "true or false", False)  # it serves wss://
+    tls_exporter: str = _wire(_is_text(64), "text", "")  # of this link's TLS, in LINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +277,7 @@ class ServerWelcome(Payload):
     peer: str = _wire(_is_text(64), "text", "")
     peer_key: str = _wire(_is_text(64), "text", "")
     server_id: str = _optional_id()
+    tls_exporter: str = _wire(_is_text(64), "text", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +350,7 @@ class UserHello(Payload):
     client: str = _wire(_is_text(128), "text", "")
     user_id: str = _optional_id()  # where the envelope has no ``from``
     meta: dict[str, Any] = _wire(_is_object, "an object", dict)
+    tls_exporter: str = _wire(_is_text(64), "text", "")  # of the client's TLS
 
 
 @dataclass(frozen=True, slots=True)

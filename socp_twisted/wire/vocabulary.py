@@ -56,6 +56,20 @@ GOSSIP: Final = frozenset({SERVER_ANNOUNCE, USER_ADVERTISE, USER_REMOVE, HEARTBE
 STATES: Final = frozenset({SERVER_ANNOUNCE, USER_ADVERTISE})
 """What holds until it is taken back: said again, it is as good as new."""
 
+TO_ONE: Final = frozenset(
+    {
+        SERVER_DELIVER,
+        MSG_PUBLIC_CHANNEL,
+        FILE_START,
+        FILE_CHUNK,
+        FILE_END,
+        FILE_ANSWER,
+        ACK,
+        ERROR,
+    }
+)
+"""What one server says to another alone: over a bound link it needs no signature."""
+
 # -- addresses (SOCP 6) ----------------------------------------------------------------
 
 EVERYBODY: Final = "*"
@@ -99,6 +113,7 @@ CAP_BOUND: Final = "bound"  # puts type, recipient and time under the signature
 CAP_LINKS: Final = "links"  # tells its neighbours in HEARTBEAT
 CAP_ACKS: Final = "acks"  # answers a delivery with ACK or ERROR
 CAP_CHANNEL: Final = "channel"  # hands one public ciphertext to everybody who can
+CAP_TLS_EXPORTER: Final = "tls-exporter"  # believes unsigned frames on a bound link
 EXTRA_BLOCKS: Final = "blocks"  # decrypts text of several OAEP blocks
 EXTRA_RECEIPTS: Final = "receipts"  # acknowledges each message that it was given
 EXTRA_CHANNEL: Final = "channel-key"  # opens a public message sealed once for all
