@@ -34,7 +34,7 @@ class User:
         self.session = session
         self.server = server
         self.user_id = ""
-        self.online = False
+        self.online = self.bound = False
         self.extras: list[str] = []
         self.pubkey = ""
         self.nonce = ""
@@ -59,6 +59,8 @@ class Server:
         self.name = name
         self.key = private(name)
         self.style = style
+        self.tls_exporter = ""
+        """Which TLS connection this server sees, to any user."""
         self.now = NOW
         self.caps = ["acks"]
         self.users: list[User] = []
@@ -86,6 +88,7 @@ class Server:
         policy: Policy = Policy.ASK,
         pins: Pins | None = None,
         plain: bool = False,
+        tls_exporter: str = "",
     ) -> User:
         """Return a new client, connected and not logged in."""
         mine = None if key is None else private(key or user_id)
@@ -101,7 +104,7 @@ class Server:
         )
         user = User(session, self)
         self.users.append(user)
-        session.connected()
+        session.connected(tls_exporter)
         return user
 
     def enter(self, user_id: str, folder: Path, **options: Any) -> User:
@@ -138,7 +141,7 @@ class Server:
             type, self.name, user.user_id or "*", self.now, payload, extra=top
         )
         frame = signed_frame(envelope, self.key)
-        if self.style == "original":
+        if self.style == "original" or (user.bound and type != "USER_HELLO_ACK"):
             frame = envelope.to_frame()
         user.session.receive(frame, self.now)
 
@@ -176,19 +179,19 @@ class Server:
             self.say(user, "USER_HELLO_ACK", {"status": "ok"})
             return
         user.nonce = b64u_encode(bytes(32))
-        self.say(
-            user,
-            "USER_HELLO_ACK",
-            {
-                "status": "ok",
-                "server_id": self.name,
-                "pubkey": self.key.public.text,
-                "nonce": user.nonce,
-                "answer": payload["nonce"],
-                "agent": "socp_twisted",
-                "caps": self.caps,
-            },
-        )
+        answer = {
+            "status": "ok",
+            "server_id": self.name,
+            "pubkey": self.key.public.text,
+            "nonce": user.nonce,
+            "answer": payload["nonce"],
+            "agent": "socp_twisted",
+            "caps": self.caps,
+        }
+        user.bound = payload.get("tls_exporter", "") == self.tls_exporter != ""
+        if user.bound:
+            answer["tls_exporter"] = self.tls_exporter
+        self.say(user, "USER_HELLO_ACK", answer)
 
     def register(self, user: User, fields: dict[str, Any]) -> None:
         """USER_REGISTER: keep the account."""

@@ -15,9 +15,12 @@ from twisted.internet.error import (
 from twisted.internet.interfaces import IConnector, IDelayedCall
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.test import iosim
 from zope.interface import implementer
+
+from socp_twisted.net.certificate import SecureFactory
 
 KERNEL = 64 * 1024
 """Bytes that a connection takes before it tells its producer to pause."""
@@ -219,6 +222,8 @@ class Network(MemoryReactorClock):
         """Pairs of machines between which packets vanish when they connect."""
         self.failures: dict[str, Exception] = {}
         """Host names and what comes of dialling them."""
+        self.tls: tuple[Any, Any] | None = None
+        """What makes the servers' ends of TLS connections, and the others' ends."""
         self.wires: list[Wire] = []
         self.machines: list[Machine] = []
 
@@ -232,8 +237,12 @@ class Network(MemoryReactorClock):
         """Join a dialling factory to whoever listens on a port."""
         here = IPv4Address("TCP", "127.0.0.1", 50_000 + len(self.wires))
         there = IPv4Address("TCP", "127.0.0.1", address[1])
+        listener = self.listeners[address[1]]
+        if self.tls is not None:
+            listener = SecureFactory(self.tls[0], listener, self)
+            factory = TLSMemoryBIOFactory(self.tls[1], True, factory, self)
         client = factory.buildProtocol(there)
-        server = self.listeners[address[1]].buildProtocol(here)
+        server = listener.buildProtocol(here)
         near, far = End(client, False, here, there), End(server, True, there, here)
         wire = Wire(near, far, (caller, address[1]))
         wire.held = bool(self.frozen.intersection(wire.ports))

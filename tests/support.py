@@ -33,12 +33,12 @@ class CachingSigner:
 
     def __init__(self, key_name: str) -> None:
         self._key_name = key_name
-        self.signed = 0
-        """How many signatures were asked for."""
+        self.asked = 0
+        """Signatures that were asked for."""
 
     def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
         """Call ``done`` before returning."""
-        self.signed += 1
+        self.asked += 1
         done(signature(self._key_name, data))
 
     def start(self) -> None:
@@ -119,6 +119,7 @@ class MeshTestCase(SynchronousTestCase):
         key: str = "",
         limits: Limits | None = None,
         kind: type[CountedNode] = CountedNode,
+        sign_always: bool = False,
     ) -> Site:
         """
         Start a node that listens on ``port``; it dials when time goes on.
@@ -138,6 +139,7 @@ class MeshTestCase(SynchronousTestCase):
             pubkey=pub_of(key_name),
             limits=limits or Limits(),
             patience=5.0,
+            sign_always=sign_always,
         )
         mesh = MeshService(
             machine,  # type: ignore[arg-type]
@@ -225,7 +227,8 @@ class MeshTestCase(SynchronousTestCase):
         factory.protocol = RawEnd
         wire = self.network.join(factory, ("127.0.0.1", site.port))
         self.network.settle()
-        return wire.client.protocol, wire
+        end = wire.client.protocol
+        return getattr(end, "wrappedProtocol", end), wire
 
     def visit(self, site: Site) -> Visitor:
         """Connect to a node, and say nothing yet."""

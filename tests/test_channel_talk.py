@@ -347,7 +347,7 @@ class CostTests(ChannelCase):
             for number, name in enumerate(names)
         ]
         self.say(alice, "the key goes round")
-        before = a.signer.signed, b.signer.signed
+        before = a.signer.asked, b.signer.asked
         alice.said.clear()
         message_id, _ = alice.session.all("hello, all", self.now())
         self.settle()
@@ -357,7 +357,7 @@ class CostTests(ChannelCase):
         self.assertEqual(alice.outcomes(message_id), outcomes)
         for one in members:
             self.assertEqual(one.texts(), ["the key goes round", "hello, all"])
-        spent = a.signer.signed - before[0], b.signer.signed - before[1]
+        spent = a.signer.asked - before[0], b.signer.asked - before[1]
         return (*spent, len(alice.said))
 
     def test_few(self) -> None:

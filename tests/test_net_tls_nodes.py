@@ -3,93 +3,27 @@
 import ssl
 from pathlib import Path
 from socket import create_connection
-from typing import Any, Final
+from typing import Any
 
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
-from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from socp_twisted.client import Client, connect
 from socp_twisted.client import events as told
-from socp_twisted.client.pins import Pins
-from socp_twisted.configuration import Configuration, Introducer
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.overlay.effects import Heard
-from socp_twisted.service import NodeService
 from socp_twisted.tap import Options, makeService
 from socp_twisted.wire.limits import Limits
-from tests.certificates import Authority, Certificate
+from tests.certificates import Certificate
 from tests.keyfiles import write_key_file
-from tests.keyring import key_of, pub_of
-from tests.neighbours import InteropTestCase
 from tests.processes import NodeProcess, ProcessTestCase
-
-reactor: Any = global_reactor
-
-OURS: Final = Authority("ours")
-GOOD: Final = OURS.issue()
+from tests.secure_nodes import GOOD, OURS, SecureCase
 
 
-class Node:
-    """A node in this process that serves wss://, on a port that is free."""
-
-    def __init__(self, service: NodeService, url: str) -> None:
-        self.service = service
-        self.url = url
-
-    def linked(self) -> list[str]:
-        """Return the servers that it is linked to, once for each link."""
-        servers = self.service.node.mesh.directory.servers.values()
-        return sorted(one.id for one in servers for _ in one.links)
-
-
-class MeshTests(InteropTestCase):
+class MeshTests(SecureCase):
     """A mesh over TLS is a mesh, also with servers that were only heard of."""
-
-    async def node(self, name: str, *introducers: tuple[str, str]) -> Node:
-        """Start a node."""
-        cert, key = GOOD.write(self._home / name)
-        ca = self._home / "ca.pem"
-        ca.write_bytes(OURS.pem)
-        port = self.ports.take()
-        configuration = Configuration(
-            server_id=name,
-            host="127.0.0.1",
-            port=port,
-            advertise_host="localhost",
-            advertise_port=port,
-            db=self._home / f"{name}.db",
-            keyfile=self._home / "none",
-            introducers=tuple(Introducer(url, pub_of(one)) for url, one in introducers),
-            tls_cert=cert,
-            tls_key=key,
-            tls_ca=ca,
-        )
-        clock: Any = self.clock
-        service = NodeService(clock, configuration, key_of(name))
-        self.addCleanup(service.stopService)
-        service.privilegedStartService()
-        service.startService()
-        await self.until(lambda: service.mesh.running)
-        return Node(service, f"wss://localhost:{port}")
-
-    async def user(self, owner: str, node: Node) -> Client:  # type: ignore[override]
-        """Log a user in with our own client."""
-        client = await connect(
-            reactor,
-            node.url,
-            user_id=owner,
-            key=key_of(owner),
-            pins=Pins(None),
-            downloads=self._home,
-            tls_ca=self._home / "ca.pem",
-        )
-        self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
-        return client
 
     async def test_mesh(self) -> None:
         """Two pin the first, and hear of each other; a message goes across."""
@@ -285,6 +219,14 @@ class OptionTests(SynchronousTestCase):
         """Without them nothing says that anything is secure."""
         service: Any = makeService(self.parse())
         self.assertNotIn("secure", service.node.mesh.hello())
+
+    def test_sign_always(self) -> None:
+        """Frames are signed over TLS, too, if that is asked for."""
+        self.assertFalse(self.parse().configuration.sign_always)
+        found = self.parse("--sign-always")
+        self.assertTrue(found.configuration.sign_always)
+        service: Any = makeService(found)
+        self.assertTrue(service.node._sign_always)
 
     def test_one(self) -> None:
         """A certificate without a key is no certificate, nor the other way round."""

@@ -57,7 +57,7 @@ class ChannelRuleCase(SynchronousTestCase):
     def locate(self, user_id: str, server_id: str) -> None:
         """Let a user be online whose client can."""
         self.mesh.directory.locate(
-            user_id, Location(server_id, key(user_id), extras=CAN, ts=NOW_MS)
+            user_id, Location.of(server_id, key(user_id), extras=CAN, ts=NOW_MS)
         )
 
     def message(self, owner: str = "alice", **more: Any) -> dict[str, Any]:

@@ -275,7 +275,7 @@ class DeliverTests(RuleTestCase):
 
     def test_unsigned(self) -> None:
         """Not without a signature, which the next one wants: back to its origin."""
-        self.mesh.directory.locate("carol", Location("srv-c", key("carol")))
+        self.mesh.directory.locate("carol", Location.of("srv-c", key("carol")))
         [error] = self.deliver("carol", sig="")
         assert isinstance(error, Send)
         self.assertEqual((error.type, error.link), (ERROR, self.b.link))

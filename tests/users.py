@@ -68,13 +68,16 @@ class Person(UserEnd):
 
     # -- coming ------------------------------------------------------------------------
 
-    def greet(self, user_id: str, key: str = "", *, signed: bool = True) -> None:
+    def greet(
+        self, user_id: str, key: str = "", *, signed: bool = True, **more: Any
+    ) -> None:
         """Send USER_HELLO; keep the server's nonce, if there is one."""
         self.user_id, self.key = user_id, key or key_name(user_id)
         hello = {
             "client": "test",
             "pubkey": pub_of(self.key),
             "enc_pubkey": pub_of(self.key),
+            **more,
         }
         key = self.key if signed else ""
         self.say(USER_HELLO, user_id, "*", hello, key=key, id="hello")
