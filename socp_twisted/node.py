@@ -127,9 +127,10 @@ class Node:
         self._links: dict[LinkId, Link] = {}
         self._ids = itertools.count(1)
         self._pacing = Pacing(self.mesh, signer, self._links)
-        self._sender = Sender(self.mesh, signer, self._links, self._pacing.read_on)
+        self._sender = Sender(self.mesh, signer, self._links, self._read_on_soon)
         self._portions = Portions(self.mesh, self._links, self._later, self.soon)
         self._turns = Turns(self._later, self._complain_later, self._act_later)
+        self._reading_on = False
         self._said: dict[str, int] = {}
         self._said_at = self.mesh.now
         self.accounts: Accounts | None = None
@@ -437,6 +438,16 @@ class Node:
         except Exception:
             # A LoopingCall that raises once never runs again.
             self._log.failure("bug while keeping time")
+
+    def _read_on_soon(self) -> None:
+        """Look who may be read again: once for all that was signed in a turn."""
+        if self._pacing.holds and not self._reading_on:
+            self._reading_on = True
+            self.soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._reading_on = False
+        self._pacing.read_on()
 
     def _say_counters(self) -> None:
         """Say which limits were reached and what was refused, if that is news."""

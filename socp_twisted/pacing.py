@@ -104,6 +104,11 @@ class Pacing:
             self._held.add(link.id)
             link.pause(_UNSENT)
 
+    @property
+    def holds(self) -> bool:
+        """Whether somebody is not read for now."""
+        return bool(self._held)
+
     def read_on(self) -> None:
         """Read again from those whose answers have been sent."""
         if not self._held or self._signer.waiting > self._mesh.limits.signing // 2:

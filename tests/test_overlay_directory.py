@@ -4,6 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.overlay.directory import TOMBSTONES, Directory, Location, Server
 from socp_twisted.overlay.effects import LinkId
+from tests.keyring import pub_of
 
 
 class DirectoryTestCase(SynchronousTestCase):
@@ -57,6 +58,16 @@ class OnlineTests(DirectoryTestCase):
         self.assertIsNone(self.directory.twin("Alice"))
         self.directory.remove("Alice")
         self.assertIsNone(self.directory.twin("alice"))
+        self.locate("alice")
+        self.assertEqual(self.directory.twin("ALICE"), "alice")
+        self.assertIsNone(self.directory.twin("alice"))
+
+    def test_key(self) -> None:
+        """A key's text comes back to the letter, even one that is no key's."""
+        for text in (pub_of("alice"), "key", "AB", "AQ", "k e y", "", "\u00e4"):
+            self.assertEqual(Location.of("srv-b", text).pubkey, text)
+        size = len(Location.of("srv-b", pub_of("alice")).key)
+        self.assertLess(size, 0.76 * len(pub_of("alice")))
 
 
 class HistoryTests(DirectoryTestCase):

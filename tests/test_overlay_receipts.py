@@ -54,6 +54,13 @@ class ReceiptTests(SynchronousTestCase):
         self.assertIsNone(self.receipts.give(self.reference, "bob"))
         self.assertIsNotNone(self.receipts.give(hers, "carol"))
 
+    def test_asked_of_another(self) -> None:
+        """The same message, handed to somebody else: only they owe for it now."""
+        again = self.receipts.ask("srv-b", "m1", "carol", 100.0)
+        self.receipts.left("bob")
+        self.assertIsNone(self.receipts.give(again, "bob"))
+        self.assertIsNotNone(self.receipts.give(again, "carol"))
+
     def test_remembered(self) -> None:
         """What has arrived for good is known when it comes again."""
         self.assertFalse(self.receipts.is_given("srv-b", "m1"))

@@ -28,6 +28,7 @@ class Receipts:
 
     def __init__(self) -> None:
         self._owed: OrderedDict[str, Handed] = OrderedDict()
+        self._of_user: dict[str, set[str]] = {}
         self._given: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -42,10 +43,12 @@ class Receipts:
         """Note that a message is handed over, and return its reference."""
         reference = self.reference(origin, msg_id)
         deadline = now + ANSWER_TIMEOUT
+        if reference in self._owed:
+            self._forget(reference)  # the newest is last
         self._owed[reference] = Handed(origin, msg_id, user_id, deadline)
-        self._owed.move_to_end(reference)
+        self._of_user.setdefault(user_id, set()).add(reference)
         while len(self._owed) > REMEMBERED:
-            self._owed.popitem(last=False)
+            self._forget(next(iter(self._owed)))
         return reference
 
     def is_owed(self, origin: str, msg_id: str, now: float) -> bool:
@@ -62,8 +65,15 @@ class Receipts:
         handed = self._owed.get(reference)
         if handed is None or handed.user_id != user_id:
             return None
-        del self._owed[reference]
+        self._forget(reference)
         return handed
+
+    def _forget(self, reference: str) -> None:
+        user_id = self._owed.pop(reference).user_id
+        mine = self._of_user[user_id]
+        mine.discard(reference)
+        if not mine:
+            del self._of_user[user_id]
 
     def remember(self, origin: str, msg_id: str) -> None:
         """Note that a message has arrived for good."""
@@ -73,6 +83,5 @@ class Receipts:
 
     def left(self, user_id: str) -> None:
         """Forget what a user who has left still owed: it is to be handed over again."""
-        owed = [ref for ref, one in self._owed.items() if one.user_id == user_id]
-        for reference in owed:
+        for reference in self._of_user.pop(user_id, ()):
             del self._owed[reference]
