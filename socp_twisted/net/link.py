@@ -1,7 +1,8 @@
 """What does one WebSocket connection do?  Carry frames; decide nothing.  (SOCP 6)"""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from autobahn.exception import Disconnected
@@ -75,6 +76,7 @@ def shared_options(limits: Limits) -> dict[str, Any]:
 
 
 _OTHERS_TURN = "others' turn"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Link:
@@ -108,6 +110,8 @@ class Link:
     def onOpen(self) -> None:
         """Count the connection; from here on Autobahn passes messages."""
         self.opened = True
+        # Of no more use, and a kilobyte of each connection.
+        self.http_request_data, self.http_headers = b"", _NO_HEADERS
         # Autobahn means to, and swallows its own AttributeError: stalls of 40 ms.
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)

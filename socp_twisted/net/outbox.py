@@ -50,6 +50,10 @@ def server_message(text: bytes) -> bytes:
     return head + text
 
 
+_NOTHING: deque[Draft] = deque(maxlen=0)
+"""What waits towards most links: a queue of its own is 760 bytes for each."""
+
+
 @implementer(IPushProducer)
 class Outbox:
     """
@@ -59,13 +63,23 @@ class Outbox:
     read; ``queued`` and ``paused_at`` tell the node when to lose patience.
     """
 
+    __slots__ = (
+        "_clock",
+        "_closed",
+        "_drafts",
+        "_when_empty",
+        "_write",
+        "paused_at",
+        "queued",
+    )
+
     def __init__(self, write: Callable[[Draft], None], clock: Callable[[], float]):
         """``write`` sends one that is finished; ``clock`` is monotonic, in seconds."""
         self._write = write
         self._clock = clock
-        self._drafts: deque[Draft] = deque()
+        self._drafts = _NOTHING
         self._closed = False
-        self._when_empty: list[Callable[[], None]] = []
+        self._when_empty: tuple[Callable[[], None], ...] = ()
         self.paused_at: float | None = None
         self.queued = 0
         """Bytes that are finished and wait for the other end to read."""
@@ -86,6 +100,8 @@ class Outbox:
             return
         else:
             self.queued += len(frame)
+        if self._drafts is _NOTHING:
+            self._drafts = deque()
         self._drafts.append(draft)
 
     def finished(self, draft: Draft) -> None:
@@ -106,23 +122,25 @@ class Outbox:
             if frame:  # else it could not be signed
                 self._write(draft)
         if not self._drafts:
-            waiting, self._when_empty = self._when_empty, []
-            for call in waiting:
-                call()
+            self._drafts = _NOTHING
+            self._tell_empty()
 
     def when_empty(self, call: Callable[[], None]) -> None:
         """Call back once everything so far is written (or the link is closed)."""
         if self._drafts and not self._closed:
-            self._when_empty.append(call)
+            self._when_empty += (call,)
         else:
             call()
 
     def close(self) -> None:
         """Drop what was not written; nothing more is."""
         self._closed = True
-        self._drafts.clear()
+        self._drafts = _NOTHING
         self.queued = 0
-        waiting, self._when_empty = self._when_empty, []
+        self._tell_empty()
+
+    def _tell_empty(self) -> None:
+        waiting, self._when_empty = self._when_empty, ()
         for call in waiting:
             call()
 
