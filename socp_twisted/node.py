@@ -146,6 +146,8 @@ class Node:
     def start(self) -> None:
         """Begin to keep time."""
         self._signer.start()
+        self._set_clocks()
+        self.mesh.spoken.since = self.mesh.now_ms
         self._ticking.start(TICK, now=False)
 
     async def stop(self) -> None:

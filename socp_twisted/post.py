@@ -183,6 +183,7 @@ class Post:
         to = recipient(party, envelope, told.sender, told.to)
         if told.sender_pub != party.key:
             raise Refused(ErrorCode.BAD_KEY, "sender_pub is not the key of this user")
+        self._mesh.spoken.heard(party.key, envelope.ts, self._mesh.now_ms)
         content = f"{envelope.type}\0{party.name}\0{to}\0{envelope.ts}\0"
         name = hashlib.blake2b(
             (content + told.ciphertext).encode("ascii"), digest_size=16

@@ -117,11 +117,8 @@ class Reader:
             return self.router.receive_from_user(party, envelope)
         if envelope.type not in (MSG_DIRECT, MSG_PUBLIC_CHANNEL) or party.must_log_in:
             raise Refused(ErrorCode.NOT_ALLOWED, f"{envelope.type}: log in first")
-        if abs(envelope.ts - self.mesh.now_ms) > admission.FRESH_FOR:
-            # Whoever was sent a message of theirs could let themselves in with it.
-            raise Refused(
-                ErrorCode.NOT_ALLOWED, "the message is stale: 'ts' is not now"
-            )
+        spoken, now = self.mesh.spoken, self.mesh.now_ms
+        spoken.check(party.name, party.key, envelope.ts, now)
         told = MsgDirect.read(envelope.payload)
         ciphertext = b64u_decode(told.ciphertext)
         if envelope.type == MSG_DIRECT:

@@ -15,7 +15,7 @@ The caller verifies a frame with ``key_for`` before a rule here sees it.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.overlay.arrival import forget_server, link_up, register
@@ -28,13 +28,11 @@ from socp_twisted.wire.vocabulary import (
     CAP_POSSESSION,
     CAP_TLS_EXPORTER,
     ERROR,
+    FRESH_FOR,
     SERVER_HELLO_JOIN,
     SERVER_HELLO_LINK,
     SERVER_WELCOME,
 )
-
-FRESH_FOR: Final = 60_000
-"""Milliseconds by which a server of others may be off when it proves itself."""
 
 _UNSPECIFIED = frozenset({"0.0.0.0", "::", "localhost", "::1", ""})  # noqa: S104
 

@@ -14,6 +14,7 @@ from socp_twisted.overlay.directory import Directory, Location, pack
 from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
+from socp_twisted.overlay.spoken import Spoken
 from socp_twisted.overlay.topology import Topology
 from socp_twisted.wire.addresses import split_url
 from socp_twisted.wire.limits import Limits
@@ -64,6 +65,7 @@ class Mesh:
     deliveries: Deliveries = field(init=False)
     broadcasts: Broadcasts = field(init=False)
     receipts: Receipts = field(default_factory=Receipts)
+    spoken: Spoken = field(init=False)
     pins: dict[str, str] = field(default_factory=dict)
     """The key of every server that was ever seen, by id; it outlives the process."""
     home_keys: dict[str, str] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Mesh:
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(self.limits.unanswered)
         self.broadcasts = Broadcasts(self.limits.channel, self.limits.queued)
+        self.spoken = Spoken(self.limits.seen)
 
     @property
     def server_id(self) -> str:
@@ -306,6 +309,7 @@ class Mesh:
             if location.key:
                 hashed = key_hash(location.pubkey)
                 self.known_keys[user_id] = bytes.fromhex(hashed)
+            self.spoken.left(user_id, self.now_ms)
             links = self.directory.user_links()
             if links:
                 yield SendAll(links, USER_REMOVED, {"user_id": user_id})

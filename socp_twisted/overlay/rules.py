@@ -190,6 +190,9 @@ def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     kind.shape.read(envelope.payload)
     key = envelope.payload.get("sender_pub") or ""
     check_sender(mesh, envelope, told.sender, key)
+    ts = envelope.ts if told.ts is None else told.ts
+    if key and kind.is_kept:
+        mesh.spoken.heard(key, ts, mesh.now_ms)
     reference = _reference(envelope)
     if told.user_id in mesh.directory.local_users:
         yield from _hand_over_once(mesh, envelope, kind, told, reference)

@@ -96,6 +96,7 @@ ANSWER_TIMEOUT: Final = 10.0
 RETRY_DELAY: Final = 5.0
 MAX_ATTEMPTS: Final = 10
 HOLD: Final = 7 * 24 * 3600.0
+FRESH_FOR: Final = 60_000  # ms by which the clock of who proves themselves may be off
 STALE_AFTER: Final = 600.0  # a content signature older than this is a replay
 
 # -- who may join the mesh (ours) ------------------------------------------------------

@@ -9,6 +9,39 @@ from tests.plain_socp import Frame, key_of, message
 from tests.sockets import Stranger
 
 
+class BorrowedMessageTests(AttackCase):
+    """A signed message lets its author in, once, and nobody who was sent it."""
+
+    async def test_s12_message_as_a_login(self) -> None:
+        """Its recipient cannot be its author: not there, not at home, not elsewhere."""
+        one, two = await self.pair()
+        three = self.house("srv-c", [one, two])
+        await self.until(lambda: len(three.linked()) == 2 == len(one.linked()))
+        alice, bob = await self.user(one, "alice"), await self.user(two, "bob")
+        await self.until(lambda: set(three.online()) == {"alice", "bob"})
+        ts = alice.now()
+        captured = message(alice.key, "bob", bob.key.public, "hello", ts)
+        alice.say("MSG_DIRECT", "bob", captured, ts=ts)
+        await bob.hear("USER_DELIVER", sender="alice")
+        alice.close()
+        for house in (one, two, three):
+            await self.until(lambda at=house: set(at.online()) == {"bob"})  # type: ignore[misc]
+        for house in (one, two, three):
+            eve = await self.knock(house, "alice")
+            hello = {"client": "", "pubkey": alice.key.public}
+            eve.write({"type": "USER_HELLO", "from": "alice", "payload": hello})
+            await eve.hear("USER_HELLO_ACK")
+            eve.say("MSG_DIRECT", "bob", captured, ts=ts)
+            [why] = await self.refused(eve, "NOT_ALLOWED")
+            self.assertIn("the message is stale", why)
+            self.assertEqual(set(house.online()), {"bob"})
+            eve.abort()
+        again = await self.knock(three, "alice")
+        again.write({"type": "USER_HELLO", "from": "alice", "payload": hello})
+        await again.hear("USER_HELLO_ACK")
+        await self.talk(again, bob)
+
+
 class PinnedKeyTests(AttackCase):
     """A key that is bound to a server id stays bound, whatever an introducer says."""
 
