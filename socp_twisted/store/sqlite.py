@@ -92,6 +92,7 @@ class SqliteStore:
         self._requests: deque[_Request] = deque()
         self._working: Deferred[None] | None = None
         self._lock = DatabaseLock(path)
+        self._fails = False
 
     def check(self, now: int) -> None:
         """
@@ -304,9 +305,17 @@ class SqliteStore:
             self._working = Deferred.fromCoroutine(self._work(self._pool))
             self._working.addBoth(self._rest)
         try:
-            return cast(T, await request.done)
+            found = cast(T, await request.done)
         except sqlite3.Error as why:
-            raise StoreError(self._explain(why)) from why
+            fault = StoreError(self._explain(why))
+            if not self._fails:  # the operator reads it once, every user in an ERROR
+                self._log.error("{reason}; trying on", reason=str(fault))
+            self._fails = True
+            raise fault from why
+        if self._fails and writes:
+            self._fails = False
+            self._log.info("the database {path} works again", path=str(self._path))
+        return found
 
     async def _work(self, pool: Pool) -> None:
         """Do what was asked, and what is asked meanwhile."""
