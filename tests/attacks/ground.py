@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
@@ -27,6 +27,7 @@ from socp_twisted.configuration import Configuration, Introducer
 from socp_twisted.service import NodeService
 from socp_twisted.wire.limits import Limits
 from tests.attacks.people import House, Rogue, write
+from tests.fuzz.wire import Line
 from tests.keyring import key_of as private
 from tests.plain_socp import Frame, Key, canonical, key_of, read_message
 from tests.processes import Ports, broken
@@ -167,6 +168,17 @@ class AttackCase(TestCase):
             lambda: stranger.open or stranger.closed, SOON, stranger.story
         )
         return stranger
+
+    async def crowd(self, house: House, count: int) -> list[Line]:
+        """Open many WebSockets at once, of the kind that costs an attacker least."""
+        where = TCP4ClientEndpoint(reactor, "127.0.0.1", house.port)
+        lines = [Line() for _ in range(count)]
+        await gatherResults([connectProtocol(where, line) for line in lines])
+        for line in lines:
+            self.addCleanup(line.drop)
+        opened = await gatherResults([line.ask(house.port) for line in lines])
+        self.assertTrue(all(opened))
+        return lines
 
     async def user(self, house: House, name: str, *, key: str = "") -> Stranger:
         """Log a user in as the standard's client does, and read all that comes."""

@@ -206,15 +206,21 @@ class SilenceTests(AttackCase):
     """Who connects and says nothing is put out, and takes nobody's place."""
 
     async def test_r18_silent_connections(self) -> None:
-        """Silent connections end when their time is over; those logged in stay."""
+        """300 silent connections end when their time is over; who is in stays."""
         house = self.house(limits=Limits(login=2))
         alice = await self.user(house, "alice")
-        crowd = [await self.knock(house, "eve", key="srv-j") for _ in range(20)]
-        for eve in crowd[:10]:
+        silent = await self.crowd(house, 290)
+        crowd = [await self.knock(house, "eve", key="srv-j") for _ in range(10)]
+        for eve in crowd:
             hello = {"client": "", "pubkey": eve.key.public, "nonce": "n"}
             eve.say("USER_HELLO", "*", hello)
         ends = [(await eve.end(10))[0] for eve in crowd]
         self.assertEqual(set(ends), {CLOSE_TIMEOUT})
+        await self.until(lambda: all(line.close_code for line in silent))
+        self.assertEqual({line.close_code for line in silent}, {CLOSE_TIMEOUT})
+        for line in silent:
+            line.drop()
+        self.assertEqual(house.node.mesh.counters["max-login"], 300)
         await self.until(lambda: len(house.node.mesh.parties) == 1)
         bob = await self.user(house, "bob")
         await self.talk(alice, bob)

@@ -130,7 +130,7 @@ class KeyTests(AttackCase):
 NAMES: list[Any] = [
     *("*", "public", "local", "system", "Alice", "ALICE", "alice ", " alice", ""),
     *("al\x1b[2Jice", "alice\n", "al\nice", "\u202eecila", "al\u200bice", "\u0430lice"),
-    *("../alice", "a/b", "a" * 65, "a" * 20_000, 5, True, None, ["alice"], {"a": 1}),
+    *("../alice", "a/b", "a" * 65, "a" * 200_000, 5, True, None, ["alice"], {"a": 1}),
 ]
 """What somebody would be called who wants to be mistaken, or to do harm."""
 
