@@ -463,6 +463,16 @@ class HostileTests(SessionCase):
         self.give(MESSAGE, {**frame["payload"], **about, "seq": 0})
         self.assertEqual(self.texts(), [])
 
+    def test_direct_with_a_key_id(self) -> None:
+        """What is sealed for bob is opened as that, whatever else stands beside it."""
+        self.server.silent = {"MSG_DIRECT"}
+        self.alice.session.tell("bob", "for bob alone", self.server.now)
+        self.server.pump()
+        [frame] = self.alice.frames("MSG_DIRECT")
+        about = {"sender": "alice", "ts": frame["ts"], "key_id": "k", "seq": 0}
+        self.give("USER_DELIVER", {**frame["payload"], **about})
+        self.assertEqual(self.texts(), ["for bob alone"])
+
     def test_split(self) -> None:
         """What alice said to one is not what "alicebob" says to all: as before."""
         self.server.silent = {"MSG_DIRECT"}
@@ -511,6 +521,22 @@ class HostileTests(SessionCase):
         mark = f"{self.message['key_id']}.{self.message['seq']}"
         self.give(MESSAGE, {**other, "sender": "alice", "ts": ts, "again": mark})
         self.assertEqual(self.texts(), ["the truth", "something else"])
+
+    def test_held(self) -> None:
+        """A server that says that it held it does not bring it back after all."""
+        self.give(KEY_SHARE, self.share)
+        self.server.tick(601)
+        self.give(MESSAGE, {**self.message, "held": True})
+        self.assertEqual(self.texts(), [])
+        self.assertIn("ten minutes", self.why()[0])
+
+    def test_long_reference(self) -> None:
+        """A receipt that no server takes does not spoil those that go with it."""
+        self.give(KEY_SHARE, self.own(b"1" * 32, "alice"))
+        for seq, ref in ((0, "r" * 129), (1, "short")):
+            one = self.sealed(f"{seq}", b"1" * 32, seq=seq)
+            self.give(MESSAGE, {**one, "msg_id": ref})
+        self.assertEqual(self.receipts(), [{"msg_refs": ["short"]}])
 
     def test_huge_share(self) -> None:
         """More wraps than there may be are not even looked through."""

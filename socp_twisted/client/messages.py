@@ -261,6 +261,8 @@ class Messages:
 
     def _receipt(self, msg_id: str, for_all: bool, outcome: Outcome, now: int) -> None:
         if for_all:
+            if len(msg_id) > MAX_REFERENCE:
+                return  # no server takes it, nor the others that go with it
             self._outbox.acknowledge(msg_id, outcome.ok, now)
         else:
             self._outbox.receipt(msg_id, outcome, now)
@@ -270,34 +272,40 @@ class Messages:
         delivery.check(key, self._account.user_id, public)
         if public and self._contacts.is_split(delivery.sender, key):
             raise InvalidSignature("what was said to one is shown as said to all")
-        self._replays.check(
-            delivery.sender, delivery.ts, delivery.ciphertext, delivery.held, now
-        )
-        try:
-            text = self._open(delivery, key, public, now)
-        except SocpError:
-            # Not shown: a copy must not be acknowledged as if it had been.
-            self._replays.forget(delivery.sender, delivery.ts, delivery.ciphertext)
-            raise
+        for_all = public and bool(delivery.key_id)
+        if for_all:  # nobody holds it for us, and its name tells it from others
+            self._replays.check_age(delivery.ts, now)
+            text = self._open(delivery, key, for_all, now)
+        else:
+            text = self._open_once(delivery, key, now)
         if public and delivery.mark:
-            # It may have come both ways, to everybody and to us alone.
             if self._replays.again(delivery.sender, delivery.mark, text):
-                raise Replayed("the same message was received before, another way")
+                raise Replayed("the same message was received before")
         self._outbox.say(
             TextReceived(
                 sender=delivery.sender,
                 text=text,
                 ts=delivery.ts,
                 public=public,
-                held=delivery.held,
+                held=delivery.held and not for_all,
             )
         )
 
-    def _open(self, delivery: Delivery, key: PublicKey, public: bool, now: int) -> str:
+    def _open_once(self, delivery: Delivery, key: PublicKey, now: int) -> str:
+        about = delivery.sender, delivery.ts, delivery.ciphertext
+        self._replays.check(*about, delivery.held, now)
+        try:
+            return self._open(delivery, key, False, now)
+        except SocpError:
+            # Not shown: a copy must not be acknowledged as if it had been.
+            self._replays.forget(*about)
+            raise
+
+    def _open(self, delivery: Delivery, key: PublicKey, for_all: bool, now: int) -> str:
         if delivery.sender != self._account.user_id and not self._contacts.meet(
             delivery.sender, key, now
         ):
             raise MalformedFrame(f"signed with a key that is not {delivery.sender}'s")
-        if public and delivery.key_id:
+        if for_all:
             return self._broadcasting.open(delivery)
         return delivery.open(self._key())

@@ -50,9 +50,14 @@ class Replays:
         seen = _name(sender, ts, ciphertext)
         if seen in self._seen:
             raise Replayed("the same message was received before")
-        if abs(now - ts) > _STALE_MS and not held:
-            raise MalformedFrame("sent more than ten minutes ago, or in the future")
+        if not held:
+            self.check_age(ts, now)
         self._note(seen)
+
+    def check_age(self, ts: int, now: int) -> None:
+        """Raise ``MalformedFrame`` for what is older or newer than ten minutes."""
+        if abs(now - ts) > _STALE_MS:
+            raise MalformedFrame("sent more than ten minutes ago, or in the future")
 
     def _note(self, seen: bytes) -> None:
         if seen not in self._seen:
@@ -63,7 +68,8 @@ class Replays:
 
     def again(self, sender: str, mark: str, text: str) -> bool:
         """
-        Note that a text was shown under a name that may come twice; say if it was.
+        Note that a text is shown under the name of a message to everybody, which may
+        come once more to us alone; say whether it was before.
 
         The text is part of it: a server that changed the name hides no other message.
         """

@@ -474,10 +474,10 @@ class ChannelReceipts(Payload):
     """ACK of a client (ours): which messages to everybody it has, and has not."""
 
     msg_refs: list[str] = _wire(
-        _is_list_of(_is_text(64), MAX_RECEIPTS), "a list of references", list
+        _is_list_of(_is_text(128), MAX_RECEIPTS), "a list of references", list
     )
     refused: list[str] = _wire(
-        _is_list_of(_is_text(64), MAX_RECEIPTS), "a list of references", list
+        _is_list_of(_is_text(128), MAX_RECEIPTS), "a list of references", list
     )
 
 
