@@ -161,6 +161,19 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "reason": texts,
     "add": st.lists(identifiers, max_size=3),
     "if_version": st.integers(0, MAX_INTEGER),
+    "key_id": st.text(_LETTERS + "-_", min_size=1, max_size=64),
+    "seq": times,
+    "shares": st.lists(
+        st.fixed_dictionaries(
+            {"member": identifiers, "wrapped_public_channel_key": ciphertexts}
+        ),
+        max_size=2,
+    ),
+    "creator_pub": _short.filter(bool),
+    "msg_refs": st.lists(_short, max_size=3),
+    "refused": st.lists(_short, max_size=3),
+    "received": st.lists(identifiers, max_size=3),
+    "ChannelMessage.ts": times,
     "code": _short.filter(bool),
     "detail": texts,
     "msg_ref": _short,

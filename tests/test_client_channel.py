@@ -6,7 +6,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.client import channel
 from socp_twisted.client import events as told
-from socp_twisted.client.channel import Keys, OurKey, UnknownKey, unwrap, wrap
+from socp_twisted.client.channel import (
+    Keys,
+    OurKey,
+    TheirKey,
+    UnknownKey,
+    chain_after,
+    message_key,
+    unwrap,
+    wrap,
+)
 from socp_twisted.client.content import public_payload
 from socp_twisted.client.events import Contact
 from socp_twisted.client.outbox import (
@@ -62,7 +71,7 @@ class KeyTests(SynchronousTestCase):
         self.keys.left("carol")
         second, newcomers = self.keys.ours(self.both)
         self.assertNotEqual(second.key_id, self.first.key_id)
-        self.assertNotEqual(second.secret, self.first.secret)
+        self.assertNotEqual(second.chain, self.first.chain)
         self.assertEqual(newcomers, self.both)
 
     def test_stranger_left(self) -> None:
@@ -99,11 +108,12 @@ class KeyTests(SynchronousTestCase):
 
     def test_theirs(self) -> None:
         """A message opens with the key, number, time and sender that it says."""
+        given = TheirKey(0, self.first.chain)
         seq, sealed = self.keys.seal(self.first, b"hello", "alice", NOW)
         reader, name = Keys(counting()), self.first.key_id
         self.assertRaises(UnknownKey, reader.open, "alice", name, seq, NOW, sealed)
         for sender in ("alice", "mallory"):
-            reader.learn(sender, name, self.first.secret)
+            reader.learn(sender, name, given)
         self.assertEqual(reader.open("alice", name, seq, NOW, sealed), b"hello")
         for lie in (
             ("mallory", name, seq, NOW, sealed),
@@ -114,24 +124,58 @@ class KeyTests(SynchronousTestCase):
         ):
             self.assertRaises(MalformedFrame, reader.open, *lie)
 
+    def test_onwards(self) -> None:
+        """Who is given the key later reads what follows, in any order, and no more."""
+        texts = [f"number {number}".encode() for number in range(6)]
+        name, sealed = self.first.key_id, []
+        for number, text in enumerate(texts):
+            if number == 3:
+                late = TheirKey(self.first.seq, self.first.chain)
+            sealed.append(self.keys.seal(self.first, text, "alice", NOW)[1])
+        self.keys.learn("alice", name, late)
+        for number in (5, 3, 4, 5):
+            opened = self.keys.open("alice", name, number, NOW, sealed[number])
+            self.assertEqual(opened, texts[number])
+        for number in (0, 2, -1, channel.MAX_MESSAGES + 1, 2**53):
+            self.assertRaises(
+                UnknownKey, self.keys.open, "alice", name, number, NOW, sealed[2]
+            )
+
+    def test_forgets(self) -> None:
+        """What has been said can no longer be read with what the sender keeps."""
+        before = self.first.chain
+        _, sealed = self.keys.seal(self.first, b"hello", "alice", NOW)
+        self.assertNotIn(before, (self.first.chain, message_key(self.first.chain)))
+        bound = channel._bound("alice", self.first.key_id, 0, NOW)
+        secret = message_key(self.first.chain)
+        self.assertRaises(MalformedFrame, unseal_shared, secret, sealed, bound)
+        self.assertEqual(unseal_shared(message_key(before), sealed, bound), b"hello")
+
+    def test_given_again(self) -> None:
+        """The same key from another message on is the same: the first stays."""
+        start = b"1" * 32
+        for first, second in ((0, 7), (7, 0)):
+            keys = Keys(counting())
+            for seq in (first, second):
+                keys.learn("bob", "k", TheirKey(seq, chain_after(start, seq)))
+            self.assertEqual(keys._theirs["bob"]["k"].seq, 0)
+
     def test_name_taken(self) -> None:
         """Two keys under one name: the first stands."""
-        self.keys.learn("bob", "k", b"1" * 32)
-        self.keys.learn("bob", "k", b"1" * 32)
-        self.assertRaises(MalformedFrame, self.keys.learn, "bob", "k", b"2" * 32)
-        sealed = seal_shared(
-            b"1" * 32, bytes(12), b"hi", channel._bound("bob", "k", 0, 1)
-        )
-        self.assertEqual(self.keys.open("bob", "k", 0, 1, sealed), b"hi")
+        self.keys.learn("bob", "k", TheirKey(0, b"1" * 32))
+        for seq in (0, 5):
+            other = TheirKey(seq, b"2" * 32)
+            self.assertRaises(MalformedFrame, self.keys.learn, "bob", "k", other)
+        self.assertEqual(self.keys._theirs["bob"]["k"].chain, b"1" * 32)
 
     def test_bounded(self) -> None:
         """Four keys of one sender, and of so many senders: the oldest go."""
         self.patch(channel, "MAX_SENDERS", 3)
         for number in range(6):
-            self.keys.learn("bob", f"k{number}", bytes(32))
+            self.keys.learn("bob", f"k{number}", TheirKey(0, bytes(32)))
         self.assertEqual(list(self.keys._theirs["bob"]), ["k2", "k3", "k4", "k5"])
         for sender in ("carol", "dave", "erin"):
-            self.keys.learn(sender, "k", bytes(32))
+            self.keys.learn(sender, "k", TheirKey(0, bytes(32)))
         self.assertEqual(list(self.keys._theirs), ["carol", "dave", "erin"])
 
 
@@ -141,13 +185,14 @@ class WrapTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         """Also with the longest names; and as nothing else."""
         sender, me = "s" * 64, "m" * 64
-        ours = OurKey("k" * 16, bytes(range(32)))
+        ours = OurKey("k" * 16, bytes(range(32)), seq=999)
         contact = Contact(me, public("bob").text, "fingerprint")
         share = wrap(ours, sender, contact)
         sealed = b64u_decode(share["wrapped_public_channel_key"])
         self.assertEqual((share["member"], len(sealed)), (me, 512))
         key = private("bob")
-        self.assertEqual(unwrap(key, sealed, sender, ours.key_id, me), ours.secret)
+        given = unwrap(key, sealed, sender, ours.key_id, me)
+        self.assertEqual((given.seq, given.chain), (999, ours.chain))
         for lie in (
             ("t" * 64, ours.key_id, me),
             (sender, "other", me),
@@ -160,7 +205,8 @@ class WrapTests(SynchronousTestCase):
 
     def test_garbage(self) -> None:
         """Whatever somebody sealed instead is refused in one sentence."""
-        said = {"context": "socp-channel-key-1", "key_id": "k", "member": "bob"}
+        said: dict[str, Any] = {"context": "socp-channel-key-1", "key_id": "k"}
+        said |= {"member": "bob", "seq": 0}
         for inside in (
             b"",
             b"{}",
@@ -171,6 +217,9 @@ class WrapTests(SynchronousTestCase):
             canonical({**said, "sender": "alice", "key": 7}),
             canonical({**said, "sender": "alice", "key": "A" * 43, "more": 1}),
             canonical({**said, "sender": "alice"}),
+            canonical({**said, "sender": "alice", "key": "A" * 43, "seq": -1}),
+            canonical({**said, "sender": "alice", "key": "A" * 43, "seq": 1_001}),
+            canonical({**said, "sender": "alice", "key": "A" * 43, "seq": True}),
         ):
             sealed = seal(public("bob"), inside)
             self.assertRaises(
@@ -278,8 +327,15 @@ class HostileTests(SessionCase):
 
     def own(self, secret: bytes, key: str, **changes: Any) -> dict[str, Any]:
         """Return a share of our making: alice's, as signed by ``key``."""
-        claim = {"context": "socp-channel-key-1", "key": b64u_encode(secret)}
-        claim |= {"key_id": "k", "member": "bob", "sender": "alice", **changes}
+        claim: dict[str, Any] = {"context": "socp-channel-key-1"}
+        claim["key"] = b64u_encode(secret)
+        claim |= {
+            "key_id": "k",
+            "member": "bob",
+            "sender": "alice",
+            "seq": 0,
+            **changes,
+        }
         sealed = b64u_encode(seal(public("bob"), canonical(claim)))
         shares = [{"member": "bob", "wrapped_public_channel_key": sealed}]
         pub = private(key).public.text
@@ -375,6 +431,7 @@ class HostileTests(SessionCase):
         """Return a message as ``sender``, by whoever has a key of the channel."""
         ts = self.server.now
         bound = channel._bound("alice", key_id, seq, ts)
+        secret = message_key(chain_after(secret, seq))
         ciphertext = seal_shared(secret, bytes(12), text.encode(), bound)
         payload = public_payload(private(key), ciphertext, sender, ts)
         more = {"sender": sender, "ts": ts, "msg_id": f"ref{seq}", "key_id": key_id}
@@ -395,8 +452,7 @@ class HostileTests(SessionCase):
         """Alice's ciphertext under mallory's name, with mallory's copy of the key."""
         self.give(KEY_SHARE, self.share)
         key_id = self.message["key_id"]
-        _, secret = next(iter(self.alice_key()))
-        claim = self.own(secret, "srv-c", sender="mallory", key_id=key_id)
+        claim = self.own(self.alice_key(), "srv-c", sender="mallory", key_id=key_id)
         self.give(KEY_SHARE, {**claim, "sender": "mallory", "key_id": key_id})
         self.assertEqual(self.why(), [])
         ciphertext = b64u_decode(self.message["ciphertext"])
@@ -408,13 +464,12 @@ class HostileTests(SessionCase):
         self.assertEqual(self.texts(), [])
         self.assertIn("cannot be decrypted", self.why()[0])
 
-    def alice_key(self) -> list[tuple[str, bytes]]:
+    def alice_key(self) -> bytes:
         """Return alice's key, as mallory was given it."""
         [other] = [one for one in self.share["shares"] if one["member"] == "mallory"]
         sealed = b64u_decode(other["wrapped_public_channel_key"])
         key_id = self.share["key_id"]
-        secret = unwrap(private("srv-c"), sealed, "alice", key_id, "mallory")
-        return [(key_id, secret)]
+        return unwrap(private("srv-c"), sealed, "alice", key_id, "mallory").chain
 
     def test_changed(self) -> None:
         """A server that changes anything of it has it refused."""
@@ -476,10 +531,13 @@ class HostileTests(SessionCase):
     def test_split(self) -> None:
         """What alice said to one is not what "alicebob" says to all: as before."""
         self.server.silent = {"MSG_DIRECT"}
-        self.bob.session._messages._broadcasting._keys.learn("alicebob", "k", b"1" * 32)
+        self.bob.session._messages._broadcasting._keys.learn(
+            "alicebob", "k", TheirKey(0, b"1" * 32)
+        )
         ts = self.server.now
         bound = channel._bound("alicebob", "k", 0, ts)
-        ciphertext = seal_shared(b"1" * 32, bytes(12), b"gotcha", bound)
+        secret = message_key(b"1" * 32)
+        ciphertext = seal_shared(secret, bytes(12), b"gotcha", bound)
         # Alice can be brought to sign what somebody else sealed, by passing it on.
         payload = public_payload(private("alice"), ciphertext, "alicebob", ts)
         more = {"sender": "alicebob", "ts": ts, "key_id": "k", "seq": 0}

@@ -13,6 +13,10 @@ from socp_twisted.wire.payloads import (
     MAX_FILE,
     Binding,
     ChannelAdd,
+    ChannelAnswer,
+    ChannelMessage,
+    ChannelReceipts,
+    ChannelShare,
     ErrorReport,
     FileChunk,
     FileEnd,
@@ -63,6 +67,21 @@ LEAST: dict[type[Payload], dict[str, Any]] = {
     FileChunk: {"file_id": "f-1", "index": 0, "ciphertext": "AAAA"},
     FileEnd: {"file_id": "f-1"},
     ChannelAdd: {"add": [], "if_version": 0},
+    ChannelMessage: {
+        "ciphertext": BLOCK,
+        "sender_pub": "MII",
+        "content_sig": "AAAA",
+        "key_id": "k-1",
+        "seq": 0,
+    },
+    ChannelShare: {
+        "shares": [{"member": "bob", "wrapped_public_channel_key": BLOCK}],
+        "creator_pub": "MII",
+        "content_sig": "AAAA",
+        "key_id": "k-1",
+    },
+    ChannelReceipts: {},
+    ChannelAnswer: {"msg_ref": "r", "received": []},
     ErrorReport: {"code": "TIMEOUT"},
 }
 
@@ -72,6 +91,7 @@ _NO_INTEGER: tuple[Any, ...] = (True, False, "1", "", [], [1], {})
 _NO_BOOLEAN: tuple[Any, ...] = (0, 1, "", "true", [], {})
 _NO_OBJECT: tuple[Any, ...] = (True, 0, "{}", [], [{}])
 _NO_LIST: tuple[Any, ...] = (True, 0, "a", {}, {"a": 1})
+_SHARE: dict[str, Any] = {"member": "bob", "wrapped_public_channel_key": BLOCK}
 _NO_BASE64URL: tuple[Any, ...] = (*_NO_TEXT, "A", "AA==", "A A", "+/+/", "é")
 
 # Names of files that lead elsewhere, steer a terminal, or fit into no folder.
@@ -100,6 +120,17 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "peer_key": (*_NO_TEXT, "x" * 65),
     "tls_exporter": (*_NO_TEXT, "x" * 65),
     "secure": (0, 1, "", "true", [], {}),
+    "key_id": (*_NO_TEXT, "", "a b", "a/b", "k" * 65),
+    "seq": (*_NO_INTEGER, -1, 2**53 + 1),
+    "shares": (
+        *(*_NO_LIST, [1], ["bob"], [{}], [_SHARE] * 65),
+        *([{**_SHARE, "member": one}] for one in ("public", "a b", 1)),
+        *([{**_SHARE, "wrapped_public_channel_key": one}] for one in ("", "AAAA", 1)),
+    ),
+    "creator_pub": (*_NO_TEXT, "A" * 2049),
+    "msg_refs": (*_NO_LIST, [1], ["x" * 129], ["x"] * 513),
+    "refused": (*_NO_LIST, [1], ["x" * 129], ["x"] * 513),
+    "received": (*_NO_LIST, [1], ["a b"], ["x"] * 10_001),
     "server_id": _NO_ID,
     "user_id": _NO_ID,
     "assigned_id": (*_NO_ID, "", "a" * 65),

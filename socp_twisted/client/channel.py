@@ -3,9 +3,12 @@ Which key is a message to everybody sealed with?  Ours, and those of the others.
 
 Each sender has a key of the public channel: 256 bits, wrapped once for each member with
 RSA-OAEP, and replaced when a member leaves.  A wrap says what it is, whose and for
-whom, so that none can be passed on as another.  (SOCP 9.3; the format is ours)
+whom, so that none can be passed on as another.  Each message has a key of its own,
+derived from the one before in one direction only: who is given the key later can derive
+those of later messages, and of no earlier one.  (SOCP 9.3; the format is ours)
 """
 
+import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,18 +59,51 @@ class UnknownKey(MalformedFrame):
     """A message under a key that we were not given: it comes again, sealed for us."""
 
 
+def chain_after(chain: bytes, messages: int) -> bytes:
+    """Return the key that a key has become after so many messages: 1 us for each."""
+    for _ in range(messages):
+        chain = hmac.digest(chain, b"next", "sha256")
+    return chain
+
+
+def message_key(chain: bytes) -> bytes:
+    """Return what the next message is sealed with; it tells nothing of the chain."""
+    return hmac.digest(chain, b"message", "sha256")
+
+
 @dataclass(slots=True)
 class OurKey:
     """The key that we seal with now."""
 
     key_id: str
-    secret: bytes = field(repr=False)
+    chain: bytes = field(repr=False)
+    """The key of the message ``seq`` and all later ones; those before are forgotten."""
     seq: int = 0
     """Messages sealed so far."""
     holders: dict[str, str] = field(default_factory=dict)
     """Members who were given it, each with the public key that it was wrapped for."""
     lacking: set[str] = field(default_factory=set)
     """Members who were given it and could not read with it: they get it once more."""
+
+
+@dataclass(slots=True)
+class TheirKey:
+    """A key that somebody gave us: from message ``seq`` on."""
+
+    seq: int
+    chain: bytes = field(repr=False)
+    _at: int = -1
+    _chain: bytes = field(default=b"", repr=False)
+
+    def chain_at(self, seq: int) -> bytes:
+        """Return the key of a message and later ones; raise for an earlier one."""
+        if not self.seq <= seq <= MAX_MESSAGES:
+            raise UnknownKey(f"message {seq} is not one that we were given the key of")
+        if not self.seq <= self._at <= seq:  # else only from where we are, not anew
+            self._at, self._chain = self.seq, self.chain
+        self._chain = chain_after(self._chain, seq - self._at)
+        self._at = seq
+        return self._chain
 
 
 def can_share(contact: Contact) -> bool:
@@ -79,10 +115,11 @@ def wrap(key: OurKey, sender: str, contact: Contact) -> dict[str, Any]:
     """Return our key wrapped for one member: one of the ``shares``, 0.1 ms."""
     wrapped = {
         "context": _WRAP,
-        "key": b64u_encode(key.secret),
+        "key": b64u_encode(key.chain),
         "key_id": key.key_id,
         "member": contact.user_id,
         "sender": sender,
+        "seq": key.seq,
     }
     sealed = seal(public_key(contact.key), canonical(wrapped))
     return {
@@ -91,17 +128,22 @@ def wrap(key: OurKey, sender: str, contact: Contact) -> dict[str, Any]:
     }
 
 
-def unwrap(key: PrivateKey, share: bytes, sender: str, key_id: str, me: str) -> bytes:
+def unwrap(
+    key: PrivateKey, share: bytes, sender: str, key_id: str, me: str
+) -> TheirKey:
     """Return a key that was wrapped for us (5 ms), or raise ``MalformedFrame``."""
     try:
         wrapped = parse_object(unseal(key, share))
-        secret = b64u_decode(str(wrapped.pop("key", "")))
+        chain = b64u_decode(str(wrapped.pop("key", "")))
     except ValueError as why:
         raise MalformedFrame("the channel's key cannot be read") from why
     said = {"context": _WRAP, "key_id": key_id, "member": me, "sender": sender}
-    if wrapped != said or len(secret) != SHARED_KEY:
+    seq = wrapped.pop("seq", None)
+    if wrapped != said or len(chain) != SHARED_KEY:
         raise MalformedFrame("a key of the channel that was wrapped as something else")
-    return secret
+    if type(seq) is not int or not 0 <= seq <= MAX_MESSAGES:
+        raise MalformedFrame(f"a key of the channel lasts {MAX_MESSAGES} messages")
+    return TheirKey(seq, chain)
 
 
 def _bound(sender: str, key_id: str, seq: int, ts: int) -> bytes:
@@ -115,7 +157,7 @@ class Keys:
     def __init__(self, randomness: Callable[[int], bytes]) -> None:
         self._randomness = randomness
         self._ours: OurKey | None = None
-        self._theirs: OrderedDict[str, OrderedDict[str, bytes]] = OrderedDict()
+        self._theirs: OrderedDict[str, OrderedDict[str, TheirKey]] = OrderedDict()
 
     # -- ours --------------------------------------------------------------------------
 
@@ -151,10 +193,10 @@ class Keys:
         self, ours: OurKey, data: bytes, sender: str, ts: int
     ) -> tuple[int, bytes]:
         """Return number and ciphertext of our next message."""
-        seq = ours.seq
-        ours.seq += 1
+        seq, secret = ours.seq, message_key(ours.chain)
+        ours.seq, ours.chain = seq + 1, chain_after(ours.chain, 1)
         bound = _bound(sender, ours.key_id, seq, ts)
-        return seq, seal_shared(ours.secret, self._randomness(NONCE), data, bound)
+        return seq, seal_shared(secret, self._randomness(NONCE), data, bound)
 
     def left(self, user_id: str) -> None:
         """A member has gone: whatever we say next is not for them."""
@@ -168,11 +210,15 @@ class Keys:
 
     # -- theirs ------------------------------------------------------------------------
 
-    def learn(self, sender: str, key_id: str, secret: bytes) -> None:
+    def learn(self, sender: str, key_id: str, given: TheirKey) -> None:
         """Keep a key that ``sender`` has given us; raise if its name is taken."""
         theirs = self._theirs.setdefault(sender, OrderedDict())
-        if theirs.setdefault(key_id, secret) != secret:
+        first, later = theirs.get(key_id, given), given
+        if later.seq < first.seq:
+            first, later = later, first
+        if first.chain_at(later.seq) != later.chain:
             raise MalformedFrame("two keys of the channel under one name")
+        theirs[key_id] = first
         self._theirs.move_to_end(sender)
         while len(theirs) > KEYS_OF_ONE:
             theirs.popitem(last=False)
@@ -183,9 +229,9 @@ class Keys:
         self, sender: str, key_id: str, seq: int, ts: int, ciphertext: bytes
     ) -> bytes:
         """Decrypt a message of ``sender``; raise ``UnknownKey`` or its parent."""
-        theirs: Mapping[str, bytes] = self._theirs.get(sender, {})
+        theirs: Mapping[str, TheirKey] = self._theirs.get(sender, {})
         if key_id not in theirs:
             raise UnknownKey(f"{sender} has not given us the key of this message")
         self._theirs.move_to_end(sender)
-        bound = _bound(sender, key_id, seq, ts)
-        return unseal_shared(theirs[key_id], ciphertext, bound)
+        secret = message_key(theirs[key_id].chain_at(seq))
+        return unseal_shared(secret, ciphertext, _bound(sender, key_id, seq, ts))
