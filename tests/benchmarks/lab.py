@@ -23,6 +23,9 @@ from tests.processes import Ports
 ANSWER: Final = 300.0
 """Seconds that a question may take: a wave of logins is one."""
 
+CROWD: Final = 120.0
+"""Seconds that a row may spend on logging a crowd in."""
+
 RAISED: Final = (
     "--max-frames=1000000",
     "--max-stranger-frames=1000000",
@@ -221,6 +224,20 @@ class Lab:
     def load(self, which: str = "load") -> Child:
         """Return a process that loads whatever it is told to."""
         return self.child("tests.benchmarks.load", which)
+
+    def crowd(self, load: Child, node: Server, names: list[str]) -> int:
+        """
+        Log many users in, as long as it takes no more than ``CROWD`` seconds.
+
+        Return how many are in: where each login tells everybody of everybody, the time
+        for all of them grows with the square of their number.
+        """
+        began, step = time.monotonic(), 50
+        for start in range(0, len(names), step):
+            if time.monotonic() - began > CROWD:
+                return start
+            load.ask("enter", url=node.url, names=names[start : start + step])
+        return len(names)
 
     def child(self, module: str, which: str = "") -> Child:
         """Return another process that answers questions."""

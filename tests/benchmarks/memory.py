@@ -1,7 +1,12 @@
 """What does a user cost in memory, here or elsewhere?"""
 
-from tests.benchmarks.lab import Child, Lab, Server
+from itertools import pairwise
+
+from tests.benchmarks.lab import CROWD, Lab
 from tests.benchmarks.measuring import Curve, Outcome, Quantity, slope
+
+MANY = 1000
+"""Users from which on the row counts, if there are enough."""
 
 SETTLING = 2.0
 """Seconds for what is on its way to arrive, and to be collected."""
@@ -9,14 +14,28 @@ SETTLING = 2.0
 
 def memory_idle_user(lab: Lab) -> Outcome:
     """The slope of the resident memory over idle users, beside bare connections."""
-    counts = lab.sizes.pick((1000, 2000, 3000, 4000, 5000), (4, 8, 12))
+    counts = lab.sizes.pick((200, 400, 700, 1000, 2000, 3000, 4000, 5000), (4, 8, 12))
     notes = []
     if counts[-1] + 100 > lab.files:
         counts = [one for one in counts if one + 100 <= lab.files]
-        notes = [f"this machine allows {lab.files} open files: {counts} users"]
-    node, bare, load = lab.node(), lab.bare(), lab.load()
-    ours, theirs = _grow(lab, load, bare, "enter", node, counts)
-    per_user, per_connection = slope(ours), slope(theirs)
+        notes = [f"this machine allows {lab.files} open files: {counts[-1]} users"]
+    node, load = lab.node(), lab.load()
+    ours: Curve = []
+    online = 0
+    for count in counts:
+        names = [f"idle{number}" for number in range(online, count)]
+        came = lab.crowd(load, node, names)
+        online += came
+        load.ask("wait", seconds=lab.sizes.pick(SETTLING, 0.1))
+        ours.append((online, node.see()["rss"]))
+        if came < len(names):
+            notes.append(f"{CROWD:g} s were not enough for {count} users: {online}")
+            break
+    theirs = _bare(lab, [int(count) for count, _ in ours])
+    # The first ones also pay for what all share.
+    many = [point for point in ours if point[0] >= MANY]
+    per_user = slope(many if len(many) > 2 else ours)
+    per_connection = slope(theirs)
     return Outcome(
         [Quantity(per_user / per_connection)],
         {
@@ -29,21 +48,15 @@ def memory_idle_user(lab: Lab) -> Outcome:
     )
 
 
-def _grow(
-    lab: Lab, load: Child, bare: Server, how: str, node: Server, counts: list[int]
-) -> tuple[Curve, Curve]:
-    ours: Curve = []
-    theirs: Curve = []
-    online = 0
-    for count in counts:
-        names = [f"idle{number}" for number in range(online, count)]
-        load.ask("connect", url=bare.url, names=[f"bare-{name}" for name in names])
-        load.ask(how, url=node.url, names=names, together=20)
-        load.ask("wait", seconds=lab.sizes.pick(SETTLING, 0.1))
-        online = count
-        ours.append((count, node.see()["rss"]))
-        theirs.append((count, bare.see()["rss"]))
-    return ours, theirs
+def _bare(lab: Lab, counts: list[int]) -> Curve:
+    """Return what Autobahn alone takes for so many connections."""
+    bare, load = lab.bare(), lab.load("other")
+    curve: Curve = []
+    for before, count in pairwise([0, *counts]):
+        names = [f"bare{number}" for number in range(before, count)]
+        load.ask("connect", url=bare.url, names=names)
+        curve.append((count, bare.see()["rss"]))
+    return curve
 
 
 def memory_directory(lab: Lab) -> Outcome:

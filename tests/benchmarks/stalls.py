@@ -1,6 +1,6 @@
 """For how long does a node stand still, and what does it do when nobody asks?"""
 
-from tests.benchmarks.lab import Lab
+from tests.benchmarks.lab import CROWD, Lab
 from tests.benchmarks.measuring import Outcome, Quantity
 
 PEERS = [*(f"srv-{letter}" for letter in "jihgfedcb"), "alice"]
@@ -44,8 +44,11 @@ def idle_cpu(lab: Lab) -> Outcome:
     users, peers = lab.sizes.pick((1000, 10), (5, 2))
     seconds = lab.sizes.pick(45.0, 0.3)
     node, load = lab.node(), lab.load()
+    few: list[str] = []
     names = [f"quiet{number}" for number in range(users)]
-    load.ask("enter", url=node.url, names=names, together=20)
+    came = lab.crowd(load, node, names)
+    if came < users:
+        few = [f"logged in in {CROWD:g} s were {came} users alone, of {users}"]
     others = node.see()["links"]
     linked = load.ask("peers", url=node.url, node="srv-a", names=PEERS[:peers])[
         "linked"
@@ -65,5 +68,5 @@ def idle_cpu(lab: Lab) -> Outcome:
             "% of a core": Quantity(100 * share),
             "signatures meanwhile": Quantity(after["made"] - before["made"]),
         },
-        notes=[f"{users} users, {peers} peers, for {seconds:g} s"],
+        notes=[f"{came} users, {peers} peers, for {seconds:g} s", *few],
     )
