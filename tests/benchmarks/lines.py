@@ -16,6 +16,7 @@ from OpenSSL import SSL
 from tests.fuzz.garbage import CLOSE, PING, PONG, piece, request
 
 READ: Final = 256 * 1024
+EXPORTER: Final = b"EXPORTER-Channel-Binding"
 
 
 class Line:
@@ -57,9 +58,9 @@ class Line:
         """Send one frame that is still to be written."""
         self.send(json.dumps(frame).encode("utf-8"))
 
-    def exporter(self, label: bytes, size: int = 32) -> bytes:
-        """Return what only both ends of this TLS connection can compute."""
-        return bytes(self._socket.export_keying_material(label, size, b""))
+    def exporter(self) -> bytes:
+        """Return what only both ends of this TLS connection can compute (RFC 9266)."""
+        return bytes(self._socket.export_keying_material(EXPORTER, 32, b""))
 
     def close(self, why: str = "we left") -> None:
         """Be gone."""

@@ -41,6 +41,9 @@ USERS_KEY: Final = "bob"
 DUMMY: Final = b64u(bytes(range(256)) * 2)
 """Where 512 bytes of ciphertext or signature stand."""
 
+KEY_ID: Final = "benchmark"
+"""Which of a sender's keys of the public channel a message is sealed with."""
+
 _TS: Final = 1_111_111_111_111
 
 
@@ -61,7 +64,7 @@ class Template:
 
 def message(kind: str, sender: str, to: str) -> Template:
     """Return the frames of one user's messages to another, or to everybody."""
-    payload = {
+    payload: Frame = {
         "ciphertext": DUMMY,
         "content_sig": DUMMY,
         "sender": sender,  # the dialect looks for both in the payload
@@ -69,6 +72,8 @@ def message(kind: str, sender: str, to: str) -> Template:
     }
     if kind == "MSG_DIRECT":
         payload["to"] = to
+    else:
+        payload |= {"key_id": KEY_ID, "seq": 0}  # one ciphertext for everybody
     return Template(
         {"type": kind, "from": sender, "to": to, "ts": _TS, "payload": payload}
     )
@@ -175,14 +180,15 @@ class Load:
         Log users in, so many at a time; say how long it took.
 
         ``hello``: by the signature of the standard's USER_HELLO; ``proof``: as this
-        project's clients do; ``password``: by an account's.
+        project's clients do; ``password``: by an account's.  With ``bound`` they name
+        the TLS connection, so that nothing on it has to be signed (RFC 9266).
         """
         began = time.perf_counter()
         for start in range(0, len(names), together):
             lines = []
             for name in names[start : start + together]:
                 line = self.connect(url, name)
-                line.state |= {"how": how, "extras": list(extras)}
+                line.state |= {"how": how, "extras": list(extras), "bound": bound}
                 line.heard = self._entering
                 lines.append(line)
             greeted: set[str] = set()
@@ -226,6 +232,8 @@ class Load:
             hello["meta"] = {"extras": line.state["extras"]}
         if how == "proof":
             hello["nonce"] = "0" * 43
+        if line.state["bound"]:
+            hello["tls_exporter"] = b64u(line.exporter())
         return frame("USER_HELLO", name, "*", hello, USERS_KEY)
 
     def _entering(self, line: Line, text: bytes) -> None:
