@@ -9,6 +9,7 @@ from socp_twisted.trust import multiprime
 from socp_twisted.trust.keys import PrivateKey, SigningKey
 from socp_twisted.trust.multiprime import MultiPrimeKey, libcrypto
 from socp_twisted.trust.signatures import sign
+from tests.mixed_keys import mixed
 
 VECTORS = Path(__file__).parent / "vectors"
 KEYS = Path(__file__).parent / "keys"
@@ -31,7 +32,13 @@ def pem_of(name: str) -> bytes:
 
 @cache
 def key_of(name: str) -> PrivateKey:
-    """Return the test key of a user, or of a server with two primes."""
+    """
+    Return the test key of a user, or of a server with two primes.
+
+    ``srv-a+srv-b`` is one more, of a prime of either: for tests that need many.
+    """
+    if "+" in name:
+        return mixed(*map(key_of, name.split("+")))
     return PrivateKey.from_pem(pem_of(name), trusted=True)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.trust.signatures import sign
 
 T = TypeVar("T")
+Key = Any
+"""A private key, of two primes or of more: whatever ``sign`` takes."""
 
 CORES: Final = os.cpu_count() or 1
 
@@ -88,7 +89,7 @@ class Sizes:
         return smallest if self.smoke else full
 
 
-def raw_rate(key: PrivateKey, seconds: float, threads: int = CORES) -> float:
+def raw_rate(key: Key, seconds: float, threads: int = CORES) -> float:
     """Return how many signatures a second this machine makes, on so many threads."""
     made = [0] * threads
     ends = time.perf_counter() + seconds
@@ -107,7 +108,7 @@ def raw_rate(key: PrivateKey, seconds: float, threads: int = CORES) -> float:
     return sum(made) / (time.perf_counter() - began)
 
 
-def signature_time(key: PrivateKey, count: int) -> float:
+def signature_time(key: Key, count: int) -> float:
     """Return the median time of one signature on this thread, in seconds."""
     return statistics.median(timed(lambda: sign(key, b"once")) for _ in range(count))
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from socp_twisted.trust.keys import PrivateKey, load_or_make_key_file
+from socp_twisted.tap import Options
 from tests.benchmarks.lab import Child, Lab, Server
 from tests.benchmarks.measuring import (
+    Key,
     Missing,
     Outcome,
     Quantity,
@@ -78,9 +79,7 @@ def direct_two_nodes(lab: Lab) -> Outcome:
     return _against_raw(lab, nodes, key_of("srv-a"), 2)
 
 
-def _against_raw(
-    lab: Lab, nodes: list[Server], key: PrivateKey, signatures: int
-) -> Outcome:
+def _against_raw(lab: Lab, nodes: list[Server], key: Key, signatures: int) -> Outcome:
     load = lab.load()
     pairs = enter(load, nodes, lab.sizes.pick(16, 2))
     lab.until(lambda: _all_known(nodes))
@@ -108,7 +107,7 @@ def _all_known(nodes: list[Server]) -> bool:
     return len({node.see()["users"] for node in nodes}) == 1
 
 
-def four_primes(folder: Path) -> tuple[Path, PrivateKey]:
+def four_primes(folder: Path) -> tuple[Path, Key]:
     """Make a key of four primes as the command line does, or raise ``Missing``."""
     path = folder / "four-primes.json"
     start = "from socp_twisted.command import main; main()"
@@ -122,8 +121,9 @@ def four_primes(folder: Path) -> tuple[Path, PrivateKey]:
     if made.returncode:
         why = (made.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise Missing(f"this server does not make keys of {PRIMES} primes: {why}")
-    key, _ = load_or_make_key_file(path)
-    return path, key
+    options = Options({})
+    options.parseOptions([f"--keyfile={path}"])
+    return path, options.private_key
 
 
 def direct_ws_4_primes(lab: Lab) -> Outcome:
