@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from socp_twisted.wire.envelope import Envelope
 from tests.benchmarks.__main__ import listed, parse
-from tests.benchmarks.load import Template, filler, message
 from tests.benchmarks.measuring import (
     Goal,
     Outcome,
@@ -24,6 +23,7 @@ from tests.benchmarks.measuring import (
 from tests.benchmarks.plot import draw, short
 from tests.benchmarks.report import as_json, lines
 from tests.benchmarks.table import ROWS, Row
+from tests.benchmarks.words import Template, filler, message
 from tests.processes import ProcessTestCase
 from tests.test_chaos import run_module
 

@@ -12,21 +12,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import cache
-from hashlib import sha256
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any, Final
 
 from socp_twisted.trust.signatures import login_content
-from socp_twisted.wire.encoding import b64u_decode
-from socp_twisted.wire.vocabulary import (
-    CAP_ACKS,
-    CAP_POSSESSION,
-    HEARTBEAT_INTERVAL,
-)
+from socp_twisted.wire.vocabulary import HEARTBEAT_INTERVAL
 from tests.benchmarks.lines import Line
-from tests.fuzz.garbage import piece
-from tests.plain_socp import Frame, Key, b64u, canonical, key_of, pake_password
+from tests.benchmarks.traffic import Broadcast, Flow
+from tests.benchmarks.words import (
+    TS,
+    USERS_KEY,
+    Peering,
+    Template,
+    frame,
+    message,
+)
+from tests.plain_socp import Frame, b64u, key_of, pake_password
 
 PATIENCE: Final = 60.0
 """Seconds in which something must come of what was said."""
@@ -35,69 +36,6 @@ FOREIGN: Final = 1.0
 """Seconds after USER_HELLO_ACK in which a server says more, if it is one of ours."""
 
 PASSWORD: Final = "correct horse battery staple"
-USERS_KEY: Final = "bob"
-"""One key for all users: none of them reads what they are sent."""
-
-DUMMY: Final = b64u(bytes(range(256)) * 2)
-"""Where 512 bytes of ciphertext or signature stand."""
-
-KEY_ID: Final = "benchmark"
-"""Which of a sender's keys of the public channel a message is sealed with."""
-
-_TS: Final = 1_111_111_111_111
-
-
-class Template:
-    """A frame that differs from the next one in its ``ts`` alone."""
-
-    def __init__(self, frame: Frame) -> None:
-        head, _, tail = json.dumps(frame).encode("ascii").partition(b"%d" % _TS)
-        whole = head + b"%d" % _TS + tail
-        self._head, self._tail = piece(whole)[: -len(whole)] + head, tail
-        self._ts = 0
-
-    def next(self) -> bytes:
-        """Return the WebSocket frame of one more message, never the same twice."""
-        self._ts = max(self._ts + 1, int(time.time() * 1000))
-        return b"%b%d%b" % (self._head, self._ts, self._tail)
-
-
-def message(kind: str, sender: str, to: str) -> Template:
-    """Return the frames of one user's messages to another, or to everybody."""
-    payload: Frame = {
-        "ciphertext": DUMMY,
-        "content_sig": DUMMY,
-        "sender": sender,  # the dialect looks for both in the payload
-        "sender_pub": key_of(USERS_KEY).public,
-    }
-    if kind == "MSG_DIRECT":
-        payload["to"] = to
-    else:
-        payload |= {"key_id": KEY_ID, "seq": 0}  # one ciphertext for everybody
-    return Template(
-        {"type": kind, "from": sender, "to": to, "ts": _TS, "payload": payload}
-    )
-
-
-def filler(size: int) -> Template:
-    """Return texts of a size, for a server that does not look at them."""
-    empty = {"ts": _TS, "filler": ""}
-    return Template({**empty, "filler": "x" * (size - len(json.dumps(empty)))})
-
-
-@cache
-def signed(owner: str, payload: str) -> str:
-    """Sign a payload of JSON, each one once: the users say hello in the same words."""
-    return key_of(owner).sign(canonical(json.loads(payload)))
-
-
-def frame(kind: str, sender: str, to: str, payload: Frame, key: str = "") -> Frame:
-    """Return a frame, signed if there is a key."""
-    made = {"type": kind, "from": sender, "to": to, "ts": int(time.time() * 1000)}
-    made |= {"payload": payload, "id": "ref"}
-    if key:
-        made["sig"] = signed(key, json.dumps(payload))
-    return made
 
 
 class Load:
@@ -240,7 +178,7 @@ class Load:
         if b'"USER_ADDED"' in text:
             return
         if b'"ERROR"' in text:
-            self._note_error(text)
+            self.note_error(text)
         elif b'"PUBLIC_CHANNEL_SNAPSHOT"' in text:
             line.state["in"] = True
         elif b'"USER_HELLO_ACK"' in text:
@@ -350,7 +288,7 @@ class Load:
         self.lines[to].heard = lambda _, text: (
             came.append(time.perf_counter()) if b'"USER_DELIVER"' in text else None
         )
-        self.lines[sender].heard = self._expect_errors
+        self.lines[sender].heard = self.expect_errors
         frames = message("MSG_DIRECT", sender, to)
         latencies: list[float] = []
         ends = time.perf_counter() + seconds
@@ -372,7 +310,7 @@ class Load:
         chunk["ciphertext"] = b64u(bytes(size))
         text = frame("FILE_CHUNK", sender, to, chunk)
         del text["id"]  # nobody asks for an ACK of each
-        frames = Template({**text, "ts": _TS})
+        frames = Template({**text, "ts": TS})
         self._flooding, passed = True, [0]
         writer.state["passed"] = passed
 
@@ -382,7 +320,7 @@ class Load:
                 if self._flooding:
                     writer.write(frames.next())
 
-        reader.heard, writer.heard = heard, self._expect_errors
+        reader.heard, writer.heard = heard, self.expect_errors
         writer.say(frame("FILE_START", sender, to, start))
         for _ in range(window):
             writer.write(frames.next())
@@ -428,11 +366,13 @@ class Load:
         told = {"delivered": delivered, "seconds": took, "size": cast.size}
         return {**told, "errors": {}}
 
-    def _expect_errors(self, line: Line, text: bytes) -> None:
+    def expect_errors(self, line: Line, text: bytes) -> None:
+        """Take what comes to a writer: nothing but errors counts."""
         if b'"ERROR"' in text:
-            self._note_error(text)
+            self.note_error(text)
 
-    def _note_error(self, text: bytes) -> None:
+    def note_error(self, text: bytes) -> None:
+        """Count an ERROR by what it says."""
         told = json.loads(text)["payload"]
         self.errors[f"{told.get('code')}: {told.get('detail')}"[:120]] += 1
 
@@ -441,154 +381,5 @@ def _nothing(line: Line, text: bytes) -> None:
     """What comes is nobody's business now."""
 
 
-class Flow:
-    """Direct messages of many pairs, each with a window of its own."""
-
-    def __init__(self, load: Load, pairs: list[tuple[str, str]]) -> None:
-        self._load = load
-        self.going = True
-        self.delivered = self.waiting = 0
-        self.is_signed = False
-        self._frames = [message("MSG_DIRECT", one, other) for one, other in pairs]
-        self._writers = [load.lines[one] for one, _ in pairs]
-        for number, (one, other) in enumerate(pairs):
-            load.lines[one].heard = load.lines[other].heard = self._heard
-            load.lines[one].state["pair"] = load.lines[other].state["pair"] = number
-
-    def start(self, window: int) -> None:
-        """Fill all windows."""
-        for number in range(len(self._frames)):
-            for _ in range(window):
-                self._write(number)
-
-    def count(self, seconds: float) -> tuple[int, float]:
-        """Return what is delivered from now on for so many seconds, and how long."""
-        before, began = self.delivered, time.perf_counter()
-        self._load.spend(seconds)
-        return self.delivered - before, time.perf_counter() - began
-
-    def _write(self, number: int) -> None:
-        self.waiting += 1
-        self._writers[number].write(self._frames[number].next())
-
-    def _heard(self, line: Line, text: bytes) -> None:
-        if b'"USER_DELIVER"' in text:
-            self.delivered += 1
-            self.is_signed = b'"sig"' in text
-        elif b'"ERROR"' in text:
-            self._load._note_error(text)
-        else:
-            return
-        self.waiting -= 1
-        if self.going:
-            self._write(line.state["pair"])
-
-
-class Broadcast:
-    """Messages to everybody; each is over when everybody has it."""
-
-    RECEIPTS: Final = 8
-    """Messages that a member acknowledges at a time."""
-
-    def __init__(self, load: Load, sender: str, members: list[str], bare: int) -> None:
-        """``bare`` is the size of what a server passes on as it is; else 0."""
-        self._load = load
-        self._writer = load.lines[sender]
-        self._members = [load.lines[name] for name in members]
-        self._frames = message("MSG_PUBLIC_CHANNEL", sender, "public")
-        self._wanted = b'"MSG_PUBLIC_CHANNEL"'
-        if bare:
-            self._frames, self._wanted = filler(bare), b""
-        self.going = True
-        self.delivered = self.size = self._sent = self._window = 0
-        for line in self._members:
-            line.heard = self._heard
-        if not bare:
-            self._writer.heard = load._expect_errors
-        self._owed: dict[str, list[str]] = {line.name: [] for line in self._members}
-
-    @property
-    def waiting(self) -> int:
-        """How many deliveries are still to come."""
-        return self._sent * len(self._members) - self.delivered
-
-    def start(self, window: int) -> None:
-        """Fill the window."""
-        self._window = window
-        for _ in range(window):
-            self._write()
-
-    def count(self, seconds: float) -> tuple[int, float]:
-        """Return what is delivered from now on for so many seconds, and how long."""
-        before, began = self.delivered, time.perf_counter()
-        self._load.spend(seconds)
-        return self.delivered - before, time.perf_counter() - began
-
-    def acknowledge(self) -> None:
-        """Send the receipts that are still owed."""
-        for line in self._members:
-            self._receipts(line)
-
-    def _write(self) -> None:
-        self._sent += 1
-        self._writer.write(self._frames.next())
-
-    def _heard(self, line: Line, text: bytes) -> None:
-        if self._wanted not in text:
-            return
-        self.delivered += 1
-        self.size = len(text)
-        at = text.find(b'"msg_id":"')
-        if at >= 0:
-            owed = self._owed[line.name]
-            owed.append(text[at + 10 : text.index(b'"', at + 10)].decode("ascii"))
-            if len(owed) >= self.RECEIPTS:
-                self._receipts(line)
-        if self.going and self.waiting <= (self._window - 1) * len(self._members):
-            self._write()
-
-    def _receipts(self, line: Line) -> None:
-        owed, self._owed[line.name] = self._owed[line.name], []
-        if owed:
-            line.say(frame("ACK", line.name, "*", {"msg_refs": owed}))
-
-
-class Peering:
-    """A server that links itself to a node, and proves its key."""
-
-    def __init__(self, line: Line, node: str, key: Key) -> None:
-        self._line, self._node, self._key = line, node, key
-        self.linked = False
-        self._hello: Frame = {
-            "host": "127.0.0.1",
-            "port": 9,
-            "pubkey": key.public,
-            "caps": [CAP_ACKS, CAP_POSSESSION],
-            "instance": "first",
-        }
-
-    def join(self) -> None:
-        """Ask to be let in."""
-        name = self._key.owner
-        told = {**self._hello, "nonce": "a nonce", "server_id": name}
-        self._line.say(frame("SERVER_HELLO_JOIN", name, "127.0.0.1:1", told, name))
-
-    def heard(self, line: Line, text: bytes) -> None:
-        """Answer the WELCOME."""
-        if not self.linked and b'"SERVER_WELCOME"' in text:
-            told, name = json.loads(text)["payload"], self._key.owner
-            introducer = told["introducer"]["pubkey"]
-            proof = {
-                **self._hello,
-                "answer": told["nonce"],
-                "peer": self._node,
-                "peer_key": sha256(introducer.encode("ascii")).hexdigest(),
-                "server_id": name,
-            }
-            line.say(frame("SERVER_HELLO_LINK", name, self._node, proof, name))
-            self.linked = True
-
-
 if __name__ == "__main__":
-    assert len(b64u_decode(DUMMY)) == 512
     Load().run()

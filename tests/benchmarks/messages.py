@@ -133,22 +133,35 @@ def direct_ws_4_primes(lab: Lab) -> Outcome:
     load = lab.load()
     count = lab.sizes.pick(16, 2)
     pairs, usual = enter(load, [fast], count), enter(load, [plain], count)
+    both: list[tuple[float, float]] = []
+
+    def by_hand() -> float:
+        rates = [raw_rate(one, lab.sizes.raw) for one in (key, key_of("srv-a"))]
+        both.append((rates[0], rates[1]))
+        return rates[0]
+
     limits, loads = beside(
         lab.sizes,
-        lambda: raw_rate(key, lab.sizes.raw),
-        lambda: [direct(lab, load, pairs).rate, direct(lab, load, usual).rate],
+        by_hand,
+        lambda: (direct(lab, load, pairs).rate, direct(lab, load, usual).rate),
     )
     return Outcome(
         [
-            Quantity.of(one[0] / raw for one, raw in zip(loads, limits, strict=True)),
+            Quantity.of(one / raw for (one, _), raw in zip(loads, limits, strict=True)),
             Quantity.of(quick / slow for quick, slow in loads),
         ],
         {
-            "messages/s": Quantity.of(one[0] for one in loads),
-            "messages/s with 2 primes": Quantity.of(one[1] for one in loads),
+            "messages/s": Quantity.of(one for one, _ in loads),
+            "messages/s with 2 primes": Quantity.of(one for _, one in loads),
             "signatures/s by hand": Quantity.of(limits),
+            "times the signatures/s by hand with 2 primes": Quantity.of(
+                quick / slow for quick, slow in both
+            ),
         },
-        notes=[NOTE_LOAD],
+        notes=[
+            NOTE_LOAD,
+            "where OpenSSL signs with AVX-512 IFMA it does so for two primes alone",
+        ],
     )
 
 
