@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "store": ((*PURE, "store"), set()),
     "store.sqlite": (
         (*PURE, "store"),
-        {*STORE, "twisted.logger", "twisted.python.failure"},
+        {*STORE, "twisted.internet.task", "twisted.logger", "twisted.python.failure"},
     ),
     "net": (
         (*PURE, "trust", "overlay.effects", "overlay.admission", "net"),

@@ -133,6 +133,19 @@ class RudePeerTests(MeshTestCase):
         self.assertEqual(binary.errors(), ["MALFORMED"])
         self.assert_served()
 
+    def test_turn_over(self) -> None:
+        """What comes after enough was read in a turn of the reactor is read next."""
+        visitor, node = self.visit(self.a), self.a.node
+        self.assertFalse(node.is_turn_over())
+        assert node._turn_began is not None
+        node._turn_began -= 1
+        visitor.end.sendMessage(b"junk")
+        visitor.wire.pump()
+        self.assertFalse(visitor.wire.server.reading)
+        self.network.settle()
+        self.assertEqual(visitor.errors(), ["MALFORMED"])
+        self.assertTrue(visitor.wire.server.reading)
+
     def test_vanishes(self) -> None:
         """A connection that is cut at any byte of its life leaves nothing behind."""
         for sent in range(4):

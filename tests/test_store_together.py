@@ -44,7 +44,8 @@ class TogetherTests(StoreTestCase):
     def setUp(self) -> None:
         """Open a database whose disk is at work from then on."""
         super().setUp()
-        self.store = SqliteStore(self.path, MemoryReactorClock(), self.pool)
+        self.reactor = MemoryReactorClock()
+        self.store = SqliteStore(self.path, self.reactor, self.pool)
         self.wait(self.store.open(NOW))
         self.disk.busy, self.disk.transactions = True, 0
         self.addCleanup(self.end)
@@ -93,6 +94,19 @@ class TogetherTests(StoreTestCase):
         self.failureResultOf(failed, StoreError)
         answers = [self.successResultOf(one) for one in (before, after)]
         self.assertEqual(answers, [True, True])
+
+    def test_others_turn(self) -> None:
+        """Whoever does much with an answer does not make the reactor wait for all."""
+        self.ask(self.store.user_ids())
+        asked = [self.ask(self.store.user_ids()) for _ in range(3)]
+        asked[0].addCallback(lambda _: self.reactor.advance(1))
+        self.disk.turn()
+        self.disk.turn()
+        self.successResultOf(asked[0])
+        self.assertNoResult(asked[1])
+        self.reactor.advance(0)
+        for one in asked[1:]:
+            self.assertEqual(self.successResultOf(one), [])
 
     def test_closing(self) -> None:
         """Closing waits for all that was asked before, and takes nothing after."""

@@ -62,6 +62,9 @@ class Owner(Protocol):
     def soon(self, call: Callable[[], None]) -> None:
         """Call back in the next turn of the reactor."""
 
+    def is_turn_over(self) -> bool:
+        """Say whether enough was read in this turn of the reactor."""
+
 
 def shared_options(limits: Limits) -> dict[str, Any]:
     """Return the Autobahn options of both ends: its limits are off by default."""
@@ -149,6 +152,12 @@ class Link:
             self.owner.soon(self._go_on_reading)
 
     def _read(self) -> None:
+        if self.owner.is_turn_over():
+            # Many were ready to be read at once: whoever waits for a clock comes first.
+            self.pause(_OTHERS_TURN)
+            if self._paused_for == {_OTHERS_TURN}:
+                self.owner.soon(self._go_on_reading)
+            return
         until = self.owner.seconds() + TURN
         self._reading = True
         try:

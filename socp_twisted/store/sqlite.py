@@ -18,7 +18,8 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -60,6 +61,10 @@ TOGETHER: Final = 256
 """Operations in one transaction, so that the first is not long in being answered."""
 
 
+ANSWERING: Final = 0.005
+"""Seconds for which answers are given before it is others' turn: a login is 10 ms."""
+
+
 @dataclass(slots=True)
 class _Request:
     """One operation that somebody waits for."""
@@ -82,7 +87,7 @@ class SqliteStore:
     def __init__(
         self,
         path: Path,
-        reactor: IReactorCore,
+        reactor: IReactorTime,
         pool: Callable[..., Pool] = ConnectionPool,
     ) -> None:
         self._path = path
@@ -326,8 +331,12 @@ class SqliteStore:
                 outcomes = await pool.runWithConnection(_together, batch)
             except Exception:  # the thread is gone, or the connection
                 outcomes = [Failure()] * count
+            until = self._reactor.seconds() + ANSWERING
             for request, outcome in zip(batch, outcomes, strict=True):
                 request.done.callback(outcome)  # a Failure is an errback
+                if self._reactor.seconds() >= until:
+                    await deferLater(self._reactor, 0)
+                    until = self._reactor.seconds() + ANSWERING
 
     def _rest(self, _: object) -> None:
         self._working = None
