@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 
 from socp_twisted.errors import ErrorCode, InvalidSignature, Refused
 from socp_twisted.overlay import attendance
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Effect, Send
-from socp_twisted.overlay.mesh import Mesh, key_hash
+from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.overlay.throttle import Throttle

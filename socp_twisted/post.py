@@ -24,8 +24,9 @@ from socp_twisted.overlay.content import (
     dispatch,
     recipient,
 )
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Answer, Effect, Send, Settled
-from socp_twisted.overlay.mesh import Mesh, key_hash
+from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.store.interface import (
     Acquaintance,
@@ -115,9 +116,6 @@ class Post:
     async def _take(self, message: Message) -> None:
         """Keep a message, and send it after those that were kept before it."""
         limits = self._mesh.limits
-        if self._arrives_at_once(message):
-            # Nobody will answer for it: one visit to the disk instead of three.
-            message = replace(message, state=State.DELIVERED, told=State.DELIVERED)
         kept = await self._store.accept(message, limits.held, limits.held_in_all)
         if kept is None:
             raise Refused(
@@ -134,15 +132,14 @@ class Post:
             flow.lock.release()
             self._drop_if_idle(kept.recipient, flow)
 
-    def _arrives_at_once(self, message: Message) -> bool:
+    def _arrives_at_once(self, to: str, key: str) -> bool:
         """Say whether a message is delivered as soon as it is sent."""
-        to = message.recipient
         flow = self._flows.get(to)
         return (
             to in self._mesh.directory.local_users
             and (flow is None or flow.is_idle)
             and not self._mesh.can(to, EXTRA_RECEIPTS)
-            and self._is_for(to, message.payload[_FOR_KEY])
+            and self._is_for(to, key)
         )
 
     async def _go_on(self, flow: Flow, kept: Message) -> list[Effect]:
@@ -188,6 +185,9 @@ class Post:
         name = hashlib.blake2b(
             (content + told.ciphertext).encode("ascii"), digest_size=16
         )
+        key = self._mesh.user_key(to)
+        # If nobody will answer for it: one visit to the disk instead of three.
+        at_once = self._arrives_at_once(to, key)
         return Message(
             name.hexdigest(),
             party.name,
@@ -195,8 +195,10 @@ class Post:
             envelope.type,
             envelope.ts,
             envelope.id,
-            {**as_sent(party, envelope), _FOR_KEY: self._mesh.user_key(to)},
+            {**as_sent(party, envelope), _FOR_KEY: key},
             self._mesh.now_ms,
+            State.DELIVERED if at_once else State.WAITING,
+            told=State.DELIVERED if at_once else "",
         )
 
     def _is_known(self, user_id: str) -> bool:
@@ -267,9 +269,9 @@ class Post:
     def _is_for(self, user_id: str, key: str) -> bool:
         """Say whether the user who is online has the key that a message is for."""
         location = self._mesh.directory.user_locations.get(user_id)
-        if location is None or not location.pubkey or not key:
+        if location is None or not location.key or not key:
             return True
-        return key_hash(location.pubkey) == key
+        return location.key_hash == key
 
     def _stall(self, flow: Flow) -> None:
         """Begin again from the oldest, once the recipient is seen."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientProtocol
 
-from socp_twisted.overlay.mesh import key_hash
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.trust.sealing import seal
 from socp_twisted.trust.signatures import direct_content
 from socp_twisted.wire.encoding import b64u_encode

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.overlay.admission import admit, free_id, greet, key_for
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import (
     Effect,
     HangUp,
@@ -14,7 +15,6 @@ from socp_twisted.overlay.effects import (
     Renamed,
     Send,
 )
-from socp_twisted.overlay.mesh import key_hash
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (

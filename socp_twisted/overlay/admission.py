@@ -19,8 +19,9 @@ from typing import Any
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.overlay.arrival import forget_server, link_up, register
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Effect, Heard, Renamed, Send
-from socp_twisted.overlay.mesh import Mesh, key_hash
+from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.wire.envelope import Envelope, Verified
 from socp_twisted.wire.payloads import ServerEntry, ServerHello, ServerWelcome

@@ -7,6 +7,7 @@ Who is where?  The tables of the standard, in memory.  (SOCP 5.2)
 ``user_locations``  every user online in the network, with the server that hosts them
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -88,6 +89,21 @@ class Location:
     def pubkey(self) -> str:
         """The key as on the wire."""
         return unpack(self.key)
+
+    @property
+    def key_hash(self) -> str:
+        """SHA-256 of the key's text in hex; of no key, nothing."""
+        return _hash_of(self.key)
+
+
+def key_hash(pubkey: str) -> str:
+    """Return SHA-256 of a key's text in hex; of no key, nothing."""
+    return hashlib.sha256(pubkey.encode("utf-8")).hexdigest() if pubkey else ""
+
+
+@lru_cache(maxsize=4096)
+def _hash_of(key: bytes) -> str:
+    return key_hash(unpack(key))
 
 
 @lru_cache(maxsize=1024)

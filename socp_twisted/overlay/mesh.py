@@ -1,6 +1,5 @@
 """What do the rules share?  The directory, the topology, our own name and address."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.broadcasts import Broadcasts
 from socp_twisted.overlay.channel import Channel
 from socp_twisted.overlay.deliveries import Deliveries
-from socp_twisted.overlay.directory import Directory, Location, pack
+from socp_twisted.overlay.directory import Directory, Location, key_hash, pack
 from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
@@ -36,11 +35,6 @@ from socp_twisted.wire.vocabulary import (
 )
 
 CAPS = [CAP_ACKS, CAP_BOUND, CAP_CHANNEL, CAP_LINKS, CAP_POSSESSION]
-
-
-def key_hash(pubkey: str) -> str:
-    """Return SHA-256 of a key's text in hex; of no key, nothing."""
-    return hashlib.sha256(pubkey.encode("utf-8")).hexdigest() if pubkey else ""
 
 
 @dataclass(slots=True)
@@ -286,8 +280,8 @@ class Mesh:
         if user_id in self.home_keys:
             return self.home_keys[user_id]
         location = self.directory.user_locations.get(user_id)
-        if location is not None and location.pubkey:
-            return key_hash(location.pubkey)
+        if location is not None and location.key:
+            return location.key_hash
         return self.known_keys.get(user_id, b"").hex()
 
     def is_impostor(self, user_id: str, pubkey: str) -> bool:
@@ -307,8 +301,7 @@ class Mesh:
         if location is not None:
             self.directory.remove(user_id, ts)
             if location.key:
-                hashed = key_hash(location.pubkey)
-                self.known_keys[user_id] = bytes.fromhex(hashed)
+                self.known_keys[user_id] = bytes.fromhex(location.key_hash)
             self.spoken.left(user_id, self.now_ms)
             links = self.directory.user_links()
             if links:

@@ -7,8 +7,9 @@ Also: may the server that it came from speak for the user whom it names?
 from collections.abc import Iterator, Mapping
 
 from socp_twisted.errors import ErrorCode, Refused
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Effect, Forward, Send
-from socp_twisted.overlay.mesh import Mesh, key_hash
+from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.wire.envelope import Envelope
 

@@ -21,7 +21,13 @@ _KNOWN: Final = (
 def accept(
     connection: sqlite3.Connection, message: Message, per_sender: int, total: int
 ) -> Message | None:
-    """Keep a message, or return the one that was kept before; ``None`` if full."""
+    """
+    Keep a message, or return the one that was kept before; ``None`` if full.
+
+    What is delivered at once takes no room: its name is kept, to know it again.
+    """
+    if message.state != State.WAITING and _add(connection, message, ""):
+        return message
     known = kept(connection, message.msg_id)
     if known is not None:
         # Who asks again did not hear the answer, and perhaps under another id.
@@ -37,12 +43,16 @@ def accept(
     ).fetchone()
     if mine >= per_sender or all_of_them >= total:
         return None
-    # What is delivered at once needs its name alone, to be known if it comes again.
-    waits = message.state == State.WAITING
+    seq = _add(connection, message, _text(message.payload))
+    return replace(message, seq=seq)
+
+
+def _add(connection: sqlite3.Connection, message: Message, payload: str) -> int:
+    """Insert a message; return its ``seq``, or 0 if it is there already."""
     added = connection.execute(
         "INSERT INTO messages "
         "(msg_id, sender, recipient, type, ts, msg_ref, payload, accepted_at, "
-        "state, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "state, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             message.msg_id,
             message.sender,
@@ -50,14 +60,13 @@ def accept(
             message.type,
             message.ts,
             message.msg_ref,
-            _text(message.payload) if waits else "",
+            payload,
             message.accepted_at,
             message.state,
             message.told,
         ),
     )
-    assert added.lastrowid is not None  # sqlite3 gives one for each INSERT
-    return replace(message, seq=added.lastrowid)
+    return (added.lastrowid or 0) if added.rowcount else 0
 
 
 def put_back(connection: sqlite3.Connection, message: Message) -> Message | None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 
-from socp_twisted.overlay.mesh import key_hash
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.trust.signatures import login_content, sign
 from socp_twisted.wire import vocabulary as words
 from tests.fuzz.frames import EVERY, FIRST, OF_SERVERS, OF_USERS, Author, Builder
