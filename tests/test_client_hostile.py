@@ -137,6 +137,35 @@ class RefusalTests(SessionCase):
         self.assertIn("server", why.reason)
 
 
+class RetypedTests(SessionCase):
+    """What the server signed as one thing is not believed as another (S12)."""
+
+    def test_refusal_as_an_ack(self) -> None:
+        """A message that was refused does not become one that arrived."""
+        alice, _ = self.both()
+        for kind, payload in (
+            ("ACK", {"code": "LIMIT", "detail": "no room", "msg_ref": "m1"}),
+            ("ACK", {"sender": "bob", "file_id": "f", "msg_ref": "m1"}),
+            ("ERROR", {"msg_ref": "m1", "status": "delivered"}),
+        ):
+            alice.events.clear()
+            self.server.say(alice, kind, payload)
+            self.server.pump()
+            [why] = alice.events
+            assert isinstance(why, told.FrameRefused)
+            self.assertIn(f"signed as something else than {kind}", why.reason)
+
+    def test_arrival_as_a_departure(self) -> None:
+        """Nobody who is there is shown as gone by the word that they came."""
+        alice, _ = self.both()
+        came = {"user_id": "bob", "pubkey": public("bob").text, "online_local": True}
+        self.server.say(alice, "USER_REMOVED", came)
+        self.server.pump()
+        self.assertTrue(alice.session.whois("bob").online)
+        [why] = alice.told(told.FrameRefused)
+        self.assertIn("'pubkey'", why.reason)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**53) | st.text(max_size=8),
     lambda inner: (

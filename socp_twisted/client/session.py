@@ -31,6 +31,7 @@ from socp_twisted.client.replays import Replays
 from socp_twisted.errors import (
     ConfigurationError,
     ErrorCode,
+    MalformedFrame,
     Refused,
     SocpError,
 )
@@ -298,6 +299,7 @@ class Session:
         if rule is None:
             return  # HEARTBEAT, whatever else there may be
         try:
+            _check_type(envelope)
             rule(self, envelope, now)
         except (SocpError, ConfigurationError) as why:
             sender = envelope.payload.get("sender")
@@ -377,6 +379,27 @@ RULES: Final[Mapping[str, Rule]] = {
     ERROR: Session._error,
 }
 """What a server may tell us, and who listens."""
+
+
+# The signature covers the payload alone, and whoever is on an unencrypted way could
+# send it on as another type: a refusal as an ACK.  What users say has a ``sender``.
+_NEVER_IN: Final[Mapping[str, frozenset[str]]] = {
+    ACK: frozenset({"sender", "code"}),
+    ERROR: frozenset({"sender", "status"}),
+    USER_ADDED: frozenset({"sender"}),
+    USER_REMOVED: frozenset({"sender", "pubkey"}),
+    LIST_RESPONSE: frozenset({"sender", "pubkey"}),
+    PUBLIC_CHANNEL_SNAPSHOT: frozenset({"sender"}),
+}
+"""The fields by which a payload shows that it was signed as another type."""
+
+
+def _check_type(envelope: Envelope) -> None:
+    strange = _NEVER_IN.get(envelope.type, frozenset()).intersection(envelope.payload)
+    if strange:
+        raise MalformedFrame(
+            f"signed as something else than {envelope.type}: it has {min(strange)!r}"
+        )
 
 
 def _parse(frame: bytes) -> Envelope:
