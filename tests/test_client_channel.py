@@ -354,6 +354,26 @@ class HostileTests(SessionCase):
         self.assertEqual(self.texts(), ["the truth"])
         self.assertEqual(self.receipts(), [{"msg_refs": ["ref"]}])
 
+    def test_first_sight(self) -> None:
+        """Who shares a key before anybody has told of them is pinned by that."""
+        share = self.own(b"1" * 32, "srv-c", sender="zoe")
+        self.give(KEY_SHARE, {**share, "sender": "zoe"})
+        [pinned] = self.bob.told(told.UserPinned)
+        expected = ("zoe", public("srv-c").fingerprint)
+        self.assertEqual((pinned.user_id, pinned.fingerprint), expected)
+        self.give(KEY_SHARE, {**self.own(b"1" * 32, "alice"), "sender": "zoe"})
+        self.assertIn("not zoe's", self.why()[0])
+
+    def test_receipt_waits(self) -> None:
+        """A quarter of a second, for others; the session says when to tick."""
+        self.give(KEY_SHARE, self.share)
+        self.give(MESSAGE, self.message)
+        session, now = self.bob.session, self.server.now
+        self.assertEqual(session.tick(now + 100), 0.15)
+        self.assertEqual(session.drain().receipts, ())
+        self.assertEqual(session.tick(now + 250), 1.0)
+        self.assertEqual(len(session.drain().receipts), 1)
+
     def test_without_the_key(self) -> None:
         """Not shown, no news to the user; the server is told, and the sender by it."""
         self.give(MESSAGE, self.message)

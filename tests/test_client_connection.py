@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 import socp_twisted.client
 from socp_twisted.client import Client, connect, load_key
 from socp_twisted.client import events as told
+from socp_twisted.client.pins import Pins
 from socp_twisted.client.worker import Inline, Thread
 from socp_twisted.errors import Refused
 from tests.client_peer import ADDRESS, NOW, fingerprint
@@ -262,6 +263,9 @@ class ChannelTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Alice over a link to a server that fans out; bob says something to all."""
         self.room = Room(self)
+        self.home = Path(self.mktemp())
+        self.room.pins = Pins(self.home)
+        self.room.client = self.room.make()
         self.room.server.caps = ["acks", "channel"]
         started = self.room.run(self.room.client.start())
         self.ear = self.room.open()
@@ -280,6 +284,10 @@ class ChannelTests(SynchronousTestCase):
         """Return the receipts that alice's client has sent."""
         sent = [json.loads(frame) for frame in self.ear.frames]
         return [one["payload"] for one in sent if one["type"] == "ACK"]
+
+    def test_written_down(self) -> None:
+        """What was shown is on disk at once: a killed client does not show it again."""
+        self.assertGreater((self.home / "alice.shown").stat().st_size, 0)
 
     def test_soon(self) -> None:
         """Within a quarter of a second, though the clock ticks once a second."""

