@@ -81,7 +81,7 @@ def measure(rows: list[Row], lab: Lab, pictures: Path | None) -> tuple[Any, int]
 
 
 def compare(lab: Lab, urls: list[str]) -> tuple[Any, int]:
-    """Load other servers and our own in turns; show both."""
+    """Load other servers, and our own; show both."""
     found = against.side_by_side(lab, urls)
     print(against.comparison(found), flush=True)
     figures = {
