@@ -16,7 +16,7 @@ from tests.keyring import key_of
 from tests.support import CountedNode, Site
 from tests.users import UserTestCase
 
-MOST_PER_LOGIN = 10
+MOST_PER_LOGIN = 6
 """Signatures of three nodes for one login as this project's clients do it."""
 
 
@@ -92,7 +92,9 @@ class CountTestCase(UserTestCase):
 
     def enter(self, site: Site, user_id: str) -> None:
         """Log a user in as this project's clients do."""
-        self.person(site).enter(user_id, "bob", server=site.id)
+        person = self.person(site)
+        person.greet(user_id, "bob", meta={"extras": ["channel-key", "receipts"]})
+        person.prove(person.proof(server=site.id))
 
     def made(self, *sites: Site) -> int:
         """Return how many signatures nodes have made so far."""

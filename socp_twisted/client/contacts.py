@@ -158,6 +158,8 @@ class Contacts:
         if type(version) is not int or type(members) is not list:
             raise MalformedFrame("PUBLIC_CHANNEL_SNAPSHOT lacks version or members")
         ids = tuple(sorted({one for one in members if is_identifier(one)}))
+        if version == 0:  # everybody: who that is, USER_ADDED has said
+            ids = tuple(one.user_id for one in self.online())
         self._outbox.say(ChannelMembers(version, ids))
 
     def lost(self) -> None:

@@ -9,6 +9,7 @@ id that nobody registered, by the signature of the HELLO or of its first message
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.overlay import channel_rules
@@ -22,6 +23,8 @@ from socp_twisted.wire.envelope import Envelope, is_identifier
 from socp_twisted.wire.payloads import UserHello
 from socp_twisted.wire.vocabulary import (
     AGENT,
+    CAP_CHANNEL,
+    EXTRA_CHANNEL,
     PUBLIC_CHANNEL_ADD,
     PUBLIC_CHANNEL_SNAPSHOT,
     PUBLIC_CHANNEL_UPDATED,
@@ -178,16 +181,19 @@ def _introduce(mesh: Mesh, party: Party, *, first: bool) -> Iterator[Effect]:
     if first:
         yield Seen(party.name)  # another device: perhaps the one that reads
     yield Send(
-        party.link,
-        PUBLIC_CHANNEL_SNAPSHOT,
-        {
-            "version": mesh.channel.version,
-            "members": [
-                user_id for user_id, _ in islice(mesh.directory.online(), SNAPSHOT)
-            ],
-        },
-        to=party.name,
+        party.link, PUBLIC_CHANNEL_SNAPSHOT, _snapshot(mesh, party), to=party.name
     )
+
+
+def _snapshot(mesh: Mesh, party: Party) -> dict[str, Any]:
+    """Return the public channel; to who knows that everybody is in it, that it is."""
+    if isinstance(party.hello, Profile) and EXTRA_CHANNEL in party.hello.extras:
+        return {"version": 0, "members": []}  # for all the same: one signature
+    online = islice(mesh.directory.online(), SNAPSHOT)
+    return {
+        "version": mesh.channel.version,
+        "members": [user_id for user_id, _ in online],
+    }
 
 
 def _displace(mesh: Mesh, user_id: str) -> Iterator[Effect]:
@@ -227,10 +233,15 @@ def _tell_profile(mesh: Mesh, user_id: str) -> Iterator[Effect]:
 
 
 def _join_channel(mesh: Mesh, user_id: str) -> Iterator[Effect]:
-    """Tell the servers that one more belongs to the public channel (SOCP 9.3)."""
+    """
+    Tell the servers that one more belongs to the public channel (SOCP 9.3).
+
+    Ours know it by USER_ADVERTISE; but what they pass on may be news to one of others.
+    """
     before = mesh.channel.version
     links = mesh.directory.server_links()
-    if mesh.channel.add([user_id]):
+    is_new, servers = mesh.channel.add([user_id]), mesh.directory.servers.values()
+    if is_new and any(CAP_CHANNEL not in server.caps for server in servers):
         added = {"add": [user_id], "if_version": before}
         yield SendAll(links, PUBLIC_CHANNEL_ADD, added)
         # Each sender has a key of their own, so no server wraps one for anybody.

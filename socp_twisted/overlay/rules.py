@@ -31,6 +31,7 @@ from socp_twisted.wire.payloads import (
 )
 from socp_twisted.wire.vocabulary import (
     ACK,
+    CAP_CHANNEL,
     ERROR,
     EXTRA_RECEIPTS,
     HEARTBEAT,
@@ -127,6 +128,8 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
             detail = f"{told.user_id} is online at {before.server_id}"
             yield from _report_claim(mesh, told.user_id, server.id, detail)
             return
+    if CAP_CHANNEL in server.caps:
+        mesh.channel.add([told.user_id])  # such a server says it only to others
     yield from mesh.appear(told.user_id, location)
     yield from gossip(mesh, party, envelope)
 
