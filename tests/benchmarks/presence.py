@@ -8,6 +8,7 @@ import unittest
 
 from tests.benchmarks.lab import Lab, Server
 from tests.benchmarks.measuring import Curve, Outcome, Quantity
+from tests.benchmarks.public import EXTRAS
 from tests.support import MeshTestCase, Site
 
 _numbers = itertools.count(1)
@@ -43,7 +44,8 @@ def _login(lab: Lab, nodes: list[Server], how: str) -> int:
     load, pause = lab.load(), lab.sizes.pick(0.1, 0.03)
     before = _settled(nodes, pause)
     name = f"on{next(_numbers)}"
-    load.ask("enter", url=nodes[0].url, names=[name], how=how)
+    extras = EXTRAS if how == "proof" else ()
+    load.ask("enter", url=nodes[0].url, names=[name], how=how, extras=extras)
     made = _settled(nodes, pause) - before
     load.ask("leave", names=[name])
     return made
