@@ -111,7 +111,7 @@ file_names = st.text(
     ),
     min_size=1,
     max_size=63,  # of at most four bytes each
-).filter(lambda name: name not in (".", ".."))
+).filter(lambda name: name not in (".", "..") and name.strip(" \u200c\u200d") != "")
 """Plain names of files: no folder, nothing that steers a terminal."""
 
 # What a field holds, by its name; where classes differ, by class and name.
