@@ -72,6 +72,28 @@ class AccountTests(SynchronousTestCase):
         found = self.fates(entries("sending", "queued", "delivered"), entries("seen"))
         self.check(found, "sent", "once")
 
+    def test_everybody(self) -> None:
+        """A message to everybody has a fate with each of them."""
+
+        def about(who: str, *what: str) -> list[dict[str, Any]]:
+            return [{**one, "text": f"m1@{who}"} for one in entries(*what)]
+
+        sender = [
+            *about("bob", "sending", "delivered"),
+            *about("carol", "sending", "delivered"),
+            *about("dave", "sending", "failed"),
+        ]
+        found = account(
+            [Message("m1", 0.0, "alice", "public"), Message("m2", 0.0, "bob", "alice")],
+            {
+                "alice": [{"t": 0.0, "what": "start"}, *sender],
+                "bob": about("bob", "seen"),
+            },
+        )
+        fates = {"sent": 3, "once": 1, "lost": 1, "reported": 1, "unsent": 1}
+        self.assertEqual(dict(found.counts), fates)
+        self.assertEqual(found.failures["lost"], ["m1@carol"])
+
     def test_reported(self) -> None:
         """Not seen, and the sender knows: well, too."""
         found = self.fates(entries("sending", "failed"))

@@ -15,7 +15,7 @@ FAILURES: Final = ("lost", "doubled", "unreported")
 """What must not be; everything else is the world's way."""
 
 ROWS: Final = {
-    "sent": "taken by the sender's client",
+    "sent": "taken by the sender's client; one to everybody is one to each",
     "once": "seen exactly once by the recipient",
     "reported": "not seen, and the sender was told so",
     "perished": "not seen; the sender's process died before any answer",
@@ -92,19 +92,27 @@ def account(
     """Count what became of each planned message."""
     stories, runs = read_stories(journals)
     result = Account(Counter(), Counter(), [], {name: [] for name in FAILURES})
-    for message in messages:
-        story = stories.get(message.id, Story())
-        fates = list(_fates(story, story.sent_in < runs.get(message.sender, 0)))
+    senders = {message.id: message.sender for message in messages}
+    for text_id in sorted(senders.keys() - {_message_of(one) for one in stories}):
+        stories[text_id] = Story()  # never begun
+    for text_id, story in sorted(stories.items()):
+        sender = senders[_message_of(text_id)]
+        fates = list(_fates(story, story.sent_in < runs.get(sender, 0)))
         result.counts.update(fates)
         for fate in fates:
             if fate in FAILURES:
-                result.failures[fate].append(message.id)
+                result.failures[fate].append(text_id)
         if story.outcome == "failed":
             result.codes[story.code] += 1
         if story.seen_in:
             result.latencies.append(story.seen_at - story.sent_at)
     result.latencies.sort()
     return result
+
+
+def _message_of(text_id: str) -> str:
+    """Return the message that ``m7@bob`` is a copy of: ``m7``."""
+    return text_id.partition("@")[0]
 
 
 def _fates(story: Story, died: bool) -> Iterable[str]:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
+from socp_twisted.wire.vocabulary import PUBLIC
+
 LETTERS: Final = "abcdefghij"
 """There are test keys for ten servers."""
 
 RATE: Final = 25.0
 """Messages a second: each costs some 40 ms of a core in signatures and decryption."""
+
+TO_ALL: Final = 25
+"""Every so many messages one goes to everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A text that is known by its id, and when it is to be sent, in seconds."""
+    """
+    A text that is known by its id, and when it is to be sent, in seconds.
+
+    One to ``public`` is one for each member: ``m7@bob``.
+    """
 
     id: str
     at: float
@@ -109,7 +118,7 @@ def _messages(
         sorted(chance.uniform(0, seconds) for _ in range(count))
     ):
         sender, to = chance.sample(names, 2)
-        yield Message(f"m{number:06d}", at, sender, to)
+        yield Message(f"m{number:06d}", at, sender, to if number % TO_ALL else PUBLIC)
 
 
 def _faults(

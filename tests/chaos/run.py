@@ -330,7 +330,7 @@ class Run:
             for entry in reader.news():
                 self._entries[name].append(entry)
                 if entry["what"] == "queued" or entry["what"] in FINAL:
-                    self._open.discard(entry["text"])
+                    self._open.discard(entry["text"].partition("@")[0])
 
     # -- ending ------------------------------------------------------------------------
 

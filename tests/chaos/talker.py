@@ -12,6 +12,7 @@ from socp_twisted.client import events as told
 from socp_twisted.client.dialing import Dialing
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.trust.keys import PrivateKey
+from socp_twisted.wire.vocabulary import PUBLIC
 from tests.chaos.journal import Journal
 
 REDIAL: Final = 0.5
@@ -29,6 +30,10 @@ class Writer(Client):
     async def write(self, to: str, text: str, note: Any) -> None:
         """Send a text; ``note`` gets the message's id before the first byte leaves."""
         await self._command(lambda now: self._session.tell(to, text, now), note)
+
+    async def write_to_all(self, text: str, note: Any) -> None:
+        """Send a text to everybody; ``note`` gets the id, and who that is."""
+        await self._command(lambda now: self._session.all(text, now), note)
 
 
 class Talker:
@@ -70,14 +75,24 @@ class Talker:
 
     def tell(self, to: str, text_id: str, text: str) -> None:
         """Send a text; the journal says what becomes of it."""
-        self._journal.write("sending", text=text_id)
 
         def note(message_id: str) -> None:
             self._texts[message_id] = text_id
 
+        def note_all(sent: tuple[str, tuple[str, ...]]) -> None:
+            note(sent[0])
+            for member in sent[1]:
+                self._journal.write("sending", text=f"{text_id}@{member}")
+            if not sent[1]:
+                self._journal.write("failed", text=text_id, code="nobody is there")
+
         async def send() -> None:
             try:
-                await self._client.write(to, text, note)
+                if to == PUBLIC:
+                    await self._client.write_to_all(text, note_all)
+                else:
+                    self._journal.write("sending", text=text_id)
+                    await self._client.write(to, text, note)
             except Refused as why:
                 self._journal.write("failed", text=text_id, code=f"{why.code} at once")
 
@@ -137,20 +152,26 @@ class Talker:
     def _seen(self, event: TextReceived) -> None:
         # First of all, and in this turn: the receipt is still in this process.
         text_id = event.text.partition(" ")[0]
+        if event.public:
+            text_id += f"@{self.user_id}"
         self._journal.write("seen", text=text_id, sender=event.sender, held=event.held)
 
     def _delivered(self, event: Delivered) -> None:
-        self._outcome("delivered", event.message_id)
+        self._outcome("delivered", event)
 
     def _queued(self, event: told.Queued) -> None:
-        self._outcome("queued", event.message_id)
+        self._outcome("queued", event)
 
     def _failed(self, event: NotDelivered) -> None:
-        self._outcome("failed", event.message_id, code=event.code, detail=event.detail)
+        self._outcome("failed", event, code=event.code, detail=event.detail)
 
-    def _outcome(self, what: str, message_id: str, **fields: str) -> None:
-        text_id = self._texts.get(message_id)
+    def _outcome(
+        self, what: str, event: Delivered | told.Queued | NotDelivered, **fields: str
+    ) -> None:
+        text_id = self._texts.get(event.message_id)
         if text_id is not None:
+            if event.public:
+                text_id += f"@{event.to}"
             self._journal.write(what, text=text_id, **fields)
 
     def _up(self, event: told.LoggedIn) -> None:
