@@ -93,9 +93,10 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def read_duration(text: str) -> float:
-    """Return the seconds of ``90``, ``90s``, ``15m``, ``12h`` or ``7d``."""
+    """Return the seconds of ``90s``, ``15m``, ``12h``, ``7d`` or ``0``."""
     match = _DURATION.match(text)
-    if match is None:
+    # Seven what?  Who leaves the unit out seldom means seconds.
+    if match is None or (int(match[1]) and not match[2]):
         raise ConfigurationError(f"{text!r} is no duration such as 7d, 12h or 0")
     return float(int(match[1]) * _SECONDS[match[2]])
 

@@ -256,6 +256,15 @@ class ShowTests(SynchronousTestCase):
         self.assertEqual(line.text, "bob has the message now")
         self.assertEqual(terse.lines(delivered), [])
 
+    def test_never_fetched(self) -> None:
+        """What the server kept in vain is told, though the command is over."""
+        failed = told.NotDelivered("m", "bob", "TIMEOUT", "nobody came")
+        self.assertEqual(self.read(failed), [])  # the command says so
+        self.read(told.Queued("m", "bob"))
+        said = "bob did not get what the server kept for them: nobody came"
+        self.assertEqual(self.read(failed), [said])
+        self.assertEqual(self.read(failed), [])
+
     def test_told_before(self) -> None:
         """What an event has said is not said again."""
         self.assertEqual(self.read(ours.Failed("login", "X", "no", told=True)), [])

@@ -42,7 +42,10 @@ class LineTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """Another word, or none, is a usage error: exit code 2."""
-        for arguments in ([], ["nix"], ["key", "--nix"], ["mesh", "--po", "1"]):
+        out, err, code = socp()
+        self.assertEqual((out, code), ("", 2))
+        self.assertIn("chat", err)  # what there is
+        for arguments in (["nix"], ["key", "--nix"], ["mesh", "--po", "1"]):
             out, err, code = socp(*arguments)
             self.assertEqual((out, code), ("", 2))
             self.assertIn("error: ", err.splitlines()[-1])

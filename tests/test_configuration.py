@@ -14,6 +14,7 @@ from socp_twisted.configuration import (
     collapse,
     default_keyfile,
     read_bootstrap_file,
+    read_duration,
     websocket_url,
 )
 from socp_twisted.errors import ConfigurationError
@@ -97,6 +98,14 @@ class NameTests(SynchronousTestCase):
         """Nodes of one folder have key files of their own."""
         self.assertEqual(default_keyfile("srv-a", 8765), "server_key_srv-a.json")
         self.assertEqual(default_keyfile(None, 8766), "server_key_8766.json")
+
+    def test_durations(self) -> None:
+        """A number alone is no duration, unless it is none at all."""
+        good = {"0": 0, "0d": 0, "90s": 90, "2m": 120, "7d": 604_800}
+        for text, seconds in good.items():
+            self.assertEqual(read_duration(text), seconds)
+        for text in ("7", "", "d", "-1s", "7 d", "7w", "1.5h"):
+            self.assertRaises(ConfigurationError, read_duration, text)
 
     def test_ipv6(self) -> None:
         """An IPv6 address stands in brackets."""

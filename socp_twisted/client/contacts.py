@@ -48,8 +48,10 @@ class Contacts:
         """Return a contact, or raise ``Refused`` with USER_NOT_FOUND."""
         contact = self._known.get(user_id)
         if contact is None:
+            oneself = user_id == self._account.user_id
             raise Refused(
-                ErrorCode.USER_NOT_FOUND, f"nobody here is known as {user_id!r}"
+                ErrorCode.USER_NOT_FOUND,
+                "that is you" if oneself else f"nobody here is known as {user_id!r}",
             )
         return contact
 

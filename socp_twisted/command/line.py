@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"socp {__version__}")
-    words = parser.add_subparsers(dest="word", metavar="COMMAND", required=True)
+    words = parser.add_subparsers(dest="word", metavar="COMMAND")
     for word, command in COMMANDS.items():
         command.add_arguments(
             words.add_parser(
@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
     arguments = parser.parse_args(argv)
+    if arguments.word is None:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         return COMMANDS[arguments.word].run(arguments)
     except ConfigurationError as fault:

@@ -49,7 +49,10 @@ def _work(path: Path, arguments: argparse.Namespace) -> int:
             connection.commit()
             if not gone:
                 raise ConfigurationError(f"{arguments.forget} is not pinned in {path}")
-            print(f"forgot {arguments.forget}")
+            print(
+                f"forgot {arguments.forget}: with --joins open it may come with "
+                "another key, else once that key is in the --bootstrap list"
+            )
             return 0
         for pin in queries.pins(connection):
             seen = datetime.fromtimestamp(pin.last_seen / 1000, UTC)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -22,6 +22,9 @@ from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.trust.keys import PrivateKey
 
 T = TypeVar("T")
+
+EASY: Final = 12
+"""Characters below which a new passphrase is warned about, not refused."""
 
 
 class Told(Refused):
@@ -137,6 +140,13 @@ class Entrance:
             client = await self._enter(user, key=key, passphrase=passphrase)
             await client.register()
             return ""
+        if len(passphrase) < EASY:
+            self.tell(
+                Warned(
+                    "so short a passphrase can be guessed by whoever gets hold of the "
+                    "encrypted key; the server has a copy.  Several words are better"
+                )
+            )
         self.tell(Notice(f"making a key for {user}; this takes a few seconds"))
         key = await deferToThread(keyring.make_key, home, user, passphrase)
         try:

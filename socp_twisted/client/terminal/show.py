@@ -123,6 +123,13 @@ class Show:
             how = "delivered to" if event.confirmed else "handed over, unconfirmed, for"
             yield Line(f"{how} {_safe(event.to)}", Tone.QUIET)
 
+    def not_delivered(self, event: told.NotDelivered) -> Iterator[Line]:
+        """Said of what waited: its command ended long ago, and ended well."""
+        if (event.message_id, event.to) in self._kept:
+            del self._kept[event.message_id, event.to]
+            said = f"{_safe(event.to)} did not get what the server kept for them"
+            yield Line(f"{said}: {_safe(event.detail)}", Tone.BAD)
+
     # -- files -------------------------------------------------------------------------
 
     def offered(self, event: told.FileOffered) -> Iterator[Line]:
@@ -356,7 +363,7 @@ SHOWN: Final[Mapping[type, Shown]] = {
     told.TextReceived: Show.text,
     told.Delivered: Show.delivered,
     told.Queued: Show.queued,
-    told.NotDelivered: _nothing,
+    told.NotDelivered: Show.not_delivered,
     told.FrameRefused: _line("refused, and not shown: {type} {sender}: {reason}"),
     told.ServerError: _line("the server says {code}: {detail}", Tone.BAD),
     told.FileOffered: Show.offered,

@@ -25,6 +25,7 @@ from socp_twisted.client.terminal.happenings import (
     Notice,
     ServerCompared,
 )
+from socp_twisted.client.terminal.keyring import PASSPHRASE_VARIABLE
 from socp_twisted.client.terminal.picture import State
 from socp_twisted.client.terminal.places import find_path
 from socp_twisted.client.terminal.reading import help_lines, parse, word_of
@@ -114,7 +115,7 @@ class Talk(Entrance):
         """To one user or all, until it is through or has failed."""
         client = await self._online()
         path = find_path(command.path)
-        if not self.patient:  # it may wait for an answer for long
+        if not self.patient and path.is_file():  # it may wait for an answer for long
             self.tell(Notice(f"offering {path.name} to {command.to}"))
         try:
             _raise_failures(path.name, await client.send_file(command.to, path))
@@ -218,7 +219,7 @@ class Talk(Entrance):
     async def _online(self) -> Client:
         """Return the client when somebody is logged in, or raise."""
         if self.client is None:
-            raise NotUnderstood("nobody is logged in: /login <user>, /register <user>")
+            raise NotUnderstood(self._nobody())
         while self.patient and self.picture.state is State.TRYING:
             await self.expecting.change()
         if self.patient and self.picture.arriving:
@@ -228,6 +229,16 @@ class Talk(Entrance):
             trying = "it is being tried" if state is State.TRYING else "/login tries it"
             raise NotUnderstood(f"there is no connection; {trying}")
         return self.client
+
+    def _nobody(self) -> str:
+        said = "nobody is logged in: /login <user>, /register <user>"
+        user = self.user_id
+        if user and not self.settings.passphrase and self.patient:
+            said += (
+                f"; there is no passphrase of {user} either: tell it in "
+                f"{PASSPHRASE_VARIABLE} or with --passphrase-file"
+            )
+        return said
 
     async def _arrival(self) -> None:
         """Wait until the server has said who is there; not every server says it."""
