@@ -41,6 +41,25 @@ class SpokenTests(SynchronousTestCase):
         self.spoken.heard("bob's key", NOW + 1, NOW)
         self.assertEqual(self.why(NOW + 1), "")
 
+    def test_ahead(self) -> None:
+        """Whose clock is ahead has said already what will be fresh in some minutes."""
+        for ahead in (FRESH_FOR, FRESH_FOR + 1, 300_000, 600_000):
+            ts = NOW + ahead
+            self.spoken.heard("alice's key", ts, NOW)
+            self.spoken.heard("bob's key", ts, ts)  # others are forgotten, not this
+            for now in (ts - FRESH_FOR, ts, ts + FRESH_FOR):
+                self.assertIn("seen here before", self.why(ts, now), str(ahead))
+
+    def test_far_ahead(self) -> None:
+        """More of those than can be kept keep out what was signed until then."""
+        self.spoken.heard("bob's key", NOW + 10**12, NOW)  # and this nobody
+        for number in range(5):
+            self.spoken.heard("bob's key", NOW + 300_000 + number, NOW)
+        self.assertEqual(len(self.spoken), 5)
+        late = NOW + 300_000
+        self.assertIn("may have been seen", self.why(late, late))
+        self.assertEqual(self.why(late + 1, late), "")
+
     def test_left(self) -> None:
         """Whoever was online said whatever was signed before they left."""
         self.spoken.left("alice", NOW)

@@ -78,6 +78,7 @@ def say(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     if abs(mesh.now_ms - envelope.ts) > STALE_AFTER * 1000:
         raise MalformedFrame("'ts' is more than 10 minutes off: check your clock")
     home, ts = mesh.server_id, envelope.ts
+    mesh.spoken.heard(party.key, ts, mesh.now_ms)
     ref = reference(home, party.name, told.key_id, told.seq, ts)
     if (before := mesh.broadcasts.get(ref)) is not None:
         before.msg_ref = envelope.id  # sent again: it is under way already
@@ -129,6 +130,7 @@ def heard(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     """Another server's user says something to everybody: to our users, then onwards."""
     told = ChannelMessage.read(envelope.payload)
     check_sender(mesh, envelope, _named(told.sender), told.sender_pub)
+    mesh.spoken.heard(told.sender_pub, told.ts, mesh.now_ms)
     origin = envelope.sender
     ref = reference(origin, told.sender, told.key_id, told.seq, told.ts)
     if mesh.broadcasts.get(ref) is None:

@@ -194,7 +194,7 @@ def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     key = envelope.payload.get("sender_pub") or ""
     check_sender(mesh, envelope, told.sender, key)
     ts = envelope.ts if told.ts is None else told.ts
-    if key and kind.is_kept:
+    if key:
         mesh.spoken.heard(key, ts, mesh.now_ms)
     reference = _reference(envelope)
     if told.user_id in mesh.directory.local_users:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 from socp_twisted.errors import ErrorCode, Refused
-from socp_twisted.wire.vocabulary import FRESH_FOR
+from socp_twisted.wire.vocabulary import FRESH_FOR, STALE_AFTER
 
 
 class _Window:
@@ -28,9 +28,10 @@ class _Window:
     def __len__(self) -> int:
         return len(self._noted)
 
-    def note(self, what: Hashable, now_ms: int) -> None:
+    def note(self, what: Hashable, now_ms: int, ts: int = 0) -> None:
+        """Note something; ``ts`` is when it will be fresh, if that is still to come."""
         self._noted.pop(what, None)
-        self._noted[what] = now_ms
+        self._noted[what] = max(now_ms, ts)
         while self._noted:
             oldest, when = next(iter(self._noted.items()))
             if len(self._noted) > self._limit:
@@ -54,12 +55,14 @@ class Spoken:
     def __init__(self, limit: int) -> None:
         """Keep at most ``limit`` of each."""
         self._messages = _Window(limit)
+        # Said by whose clock is ahead: kept for longer, and not in the others' way.
+        self._ahead = _Window(limit)
         self._departures = _Window(limit)
         self.since = 0
         """Unix milliseconds at which this process began."""
 
     def __len__(self) -> int:
-        return len(self._messages) + len(self._departures)
+        return len(self._messages) + len(self._ahead) + len(self._departures)
 
     def heard(self, pubkey: str, ts: int, now_ms: int) -> None:
         """
@@ -68,7 +71,10 @@ class Spoken:
         Not by its author's name, which another could be split off from: a content
         signature has no separators (SOCP 12).
         """
-        self._messages.note(_name(pubkey, ts), now_ms)
+        is_ahead = FRESH_FOR < ts - now_ms <= STALE_AFTER * 1000  # later, nobody reads
+        fresh_at = ts if is_ahead else min(ts, now_ms + FRESH_FOR)
+        window = self._ahead if is_ahead else self._messages
+        window.note(_name(pubkey, ts), now_ms, fresh_at)
 
     def left(self, user_id: str, now_ms: int) -> None:
         """Note that a user is not online any more."""
@@ -76,11 +82,12 @@ class Spoken:
 
     def check(self, user_id: str, pubkey: str, ts: int, now_ms: int) -> None:
         """Raise ``Refused`` unless a message of ``ts`` may let this user in."""
+        name, said = _name(pubkey, ts), (self._messages, self._ahead)
         if abs(ts - now_ms) > FRESH_FOR:
             why = "'ts' is not now"
-        elif self._messages.when(_name(pubkey, ts)) is not None:
+        elif any(one.when(name) is not None for one in said):
             why = "it was seen here before"
-        elif ts < self.since or ts <= self._messages.lost_until:
+        elif ts < self.since or ts <= max(one.lost_until for one in said):
             why = "it may have been seen here before"
         elif ts < max(self._departures.when(user_id) or 0, self._departures.lost_until):
             why = f"{user_id} was online since it was signed"

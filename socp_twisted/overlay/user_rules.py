@@ -94,6 +94,7 @@ def file_start(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]
         raise Refused(
             ErrorCode.LIMIT, f"max-transfers: {mesh.limits.transfers} are under way"
         )
+    mesh.spoken.heard(party.key, envelope.ts, mesh.now_ms)  # its manifest is signed
     effects = list(send(mesh, party, envelope, to, BY_USER_TYPE[FILE_START]))
     party.transfers.add((to, told.file_id))
     yield from effects
