@@ -235,6 +235,13 @@ class KeyTests(SynchronousTestCase):
             with self.assertRaisesRegex(BadKey, "not one of 3 to 4 primes"):
                 MultiPrimeKey.from_pem(pem)
 
+    def test_short(self) -> None:
+        """A sound key of 2048 bits is refused in one sentence, as a BadKey."""
+        self.patch(multiprime, "RSA_BITS", 2048)
+        short = multiprime._Pkey.generate(libcrypto(), 3)
+        with self.assertRaisesRegex(BadKey, "the public key is not RSA-4096"):
+            MultiPrimeKey.from_pem(pem_of(short.to_der()))
+
     def test_for_users(self) -> None:
         """Where decryption is needed the key is refused, with the reason."""
         for trusted in (False, True):

@@ -171,8 +171,7 @@ class _Pkey:
                 context, signature, byref(size), digest, len(digest)
             )
             _need(lib, signed)
-        assert size.value == RSA_BYTES
-        return signature.raw
+        return signature.raw[: size.value]
 
     def to_der(self) -> bytes:
         """Return the PKCS#8 of the key, not encrypted."""
@@ -230,12 +229,13 @@ class MultiPrimeKey:
             raise BadKey(f"the private key is not one of 3 to {MAX_PRIMES} primes")
         try:
             pkey = _Pkey.from_der(libcrypto(), der_of(pem))
+            public = PublicKey.parse(b64u_encode(pkey.public_der()))
             pkey.check()
             # A libcrypto that is set up to refuse does so now, not at each frame.
             pkey.sign(bytes(32))
         except LibcryptoError as why:
             raise BadKey(f"the private key is unsound: {why}") from why
-        return cls._of(pkey, primes)
+        return cls(public, primes, pkey)
 
     @classmethod
     def _of(cls, pkey: _Pkey, primes: int) -> Self:
