@@ -4,8 +4,9 @@ from collections import Counter
 from typing import Any
 
 from socp_twisted.client import events as told
+from socp_twisted.client import login
 from socp_twisted.wire.encoding import parse_object
-from socp_twisted.wire.vocabulary import MSG_PUBLIC_CHANNEL, PUBLIC
+from socp_twisted.wire.vocabulary import EXTRA_RECEIPTS, MSG_PUBLIC_CHANNEL, PUBLIC
 from tests.support import Site
 from tests.talkers import Talker, TalkingCase
 from tests.users import Person
@@ -160,6 +161,21 @@ class OneServerTests(ChannelCase):
         self.assertEqual(phone.texts(), ["two", "three"])
         self.assertEqual(self.bob.texts(), ["one", "two", "three"])
         self.assertEqual(self.frames_of(self.alice), (2, 3, 1))
+
+    def test_second_device_reads_parts(self) -> None:
+        """A text in parts that are alike is shown whole: none is a copy of another."""
+        self.say(self.alice, "one")
+        self.bob.wire.held = True
+        text = "x" * 446 * 3
+        message_id, _ = self.alice.session.all(text, self.now())
+        self.settle()
+        self.patch(login, "_EXTRAS", [EXTRA_RECEIPTS])  # it decrypts one block
+        phone = self.enter(self.a, "bob")
+        self.talk(12)
+        self.bob.wire.held = False
+        self.talk(2)
+        self.assertEqual("".join(phone.texts()), text)
+        self.assertIn(("bob", "Delivered"), self.alice.outcomes(message_id))
 
     def test_mute_member(self) -> None:
         """Who does not answer is sent their own after 8 s, and shows it once."""

@@ -162,7 +162,8 @@ class Messages:
                 if public
                 else direct_payload(key, ciphertext, outbox.sender, to, ts)
             )
-            if again:
+            if again and len(ciphertexts) == 1:
+                # Parts of a text are no copy of it, and may be alike: none is left out.
                 payload["again"] = again
             frames += 1
             ref = outbox.send(
