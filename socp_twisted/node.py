@@ -118,6 +118,7 @@ class Node:
             is_key=is_key,
             fresh=lambda: uuid.uuid4().hex,
             secure=secure,
+            backlog=self._backlog,
             limits=limits,
             now=reactor.seconds(),
         )
@@ -182,6 +183,10 @@ class Node:
     def _hurry(self) -> None:
         for link in list(self._links.values()):
             link.drop()
+
+    def _backlog(self, link_id: LinkId) -> int:
+        link = self._links.get(link_id)
+        return 0 if link is None else link.outbox.queued
 
     # -- what links report -------------------------------------------------------------
 

@@ -238,7 +238,10 @@ def _members(told: ChannelShare) -> list[str]:
 def _hand(
     mesh: Mesh, kind: str, members: Iterable[str], content: Mapping[str, Any]
 ) -> Iterator[Effect]:
-    links = _listeners(mesh, members, "")
+    # Who has more to read already does without: what they cannot open comes alone,
+    # with the key.  Nobody answers for a share, so nothing else would bound them.
+    listeners = _listeners(mesh, members, "")
+    links = tuple(link for link in listeners if not mesh.is_behind(link))
     if links:
         yield SendAll(links, kind, content, to=PUBLIC)
 

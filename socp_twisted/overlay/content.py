@@ -5,12 +5,12 @@ recipient it goes without that, and with the sender's own ``ts``, which the cont
 signature covers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
-from socp_twisted.overlay.effects import Effect, Send, SendAll
+from socp_twisted.overlay.effects import Effect, LinkId, Send, SendAll
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.wire.envelope import Envelope, is_identifier
@@ -94,6 +94,9 @@ MAX_CONTENT = 1024 * 1024 - 4096
 """Bytes of a user's frame: on its way it grows, and nobody takes more than 1 MiB."""
 
 
+SHORT = 4_096
+"""Bytes of a frame that is passed on to whoever is slow, too."""
+
 MAX_FIELDS = 1_000
 """Values in a frame from one user to another; ours have less than thirty."""
 
@@ -130,6 +133,29 @@ def as_sent(party: Party, envelope: Envelope) -> dict[str, Any]:
     told = envelope.payload
     content = {key: told[key] for key in told if key not in _SERVERS_OWN}
     return {**content, "sender": party.name, "ts": envelope.ts}
+
+
+def is_too_much(mesh: Mesh, effects: Iterable[Effect], size: int) -> bool:
+    """
+    Say whether what is not kept is more than its reader, or the way there, takes.
+
+    Nobody waits for receipts of files: without this, whoever sends faster than another
+    reads has them put out.  What is short ends a transfer, and always passes.
+    """
+    if size <= SHORT:
+        return False
+    links: list[LinkId] = []
+    for one in effects:
+        if isinstance(one, SendAll):
+            links += one.links
+        elif isinstance(one, Send):
+            links.append(one.link)
+    return any(map(mesh.is_behind, links))
+
+
+def too_slow(user_id: str) -> str:
+    """Return why something is not passed on to a user."""
+    return f"max-queued: {user_id} does not read as fast as this comes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +208,8 @@ def send(
     sent = dispatch(mesh, to, kind, content, envelope.ts, msg_id)
     if sent is None:
         raise Refused(ErrorCode.USER_NOT_FOUND, f"{to} is not online")
+    if is_too_much(mesh, sent.effects, len(envelope.frame)):
+        raise Refused(ErrorCode.LIMIT, too_slow(to))
     if sent.answers:
         mesh.deliveries.expect(
             msg_id, sent.server_id, party.link, envelope.id, mesh.now

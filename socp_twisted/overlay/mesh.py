@@ -53,6 +53,8 @@ class Mesh:
     """Makes an id that was never used; randomness is another room's, too."""
     secure: bool = False
     """Whether others reach us over wss://."""
+    backlog: Callable[[LinkId], int] = lambda link: 0
+    """How many bytes wait to be read at the other end of a link."""
     limits: Limits = field(default_factory=Limits)
     topology: Topology = field(default_factory=Topology)
     channel: Channel = field(default_factory=Channel)
@@ -288,6 +290,10 @@ class Mesh:
         """Say whether this is another key than that of the user registered here."""
         hashed = key_hash(pubkey)
         return bool(hashed) and self.home_keys.get(user_id, hashed) != hashed
+
+    def is_behind(self, link: LinkId) -> bool:
+        """Say whether who is there reads so slowly that much more would end it."""
+        return self.backlog(link) > self.limits.queued // 4 * 3
 
     def check_room(self, user_id: str) -> None:
         """Raise ``Refused`` if one more user would be too many."""

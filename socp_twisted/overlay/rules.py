@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay import channel_rules
 from socp_twisted.overlay.arrival import forget_server, register
-from socp_twisted.overlay.content import BY_SERVER_TYPE, Kind, hand_over
+from socp_twisted.overlay.content import (
+    BY_SERVER_TYPE,
+    Kind,
+    hand_over,
+    is_too_much,
+    too_slow,
+)
 from socp_twisted.overlay.directory import Location, Server
 from socp_twisted.overlay.effects import Effect, Forward, Notice, SendAll, Settled
 from socp_twisted.overlay.freshness import is_history, stamp
@@ -232,7 +238,14 @@ def _hand_over_once(
         if reference and kind.is_kept and mesh.can(told.user_id, EXTRA_RECEIPTS):
             receipt = receipts.ask(origin, reference, told.user_id, mesh.now)
         ts = envelope.ts if told.ts is None else told.ts
-        yield hand_over(mesh, told.user_id, kind, envelope.payload, ts, receipt)
+        handed = hand_over(mesh, told.user_id, kind, envelope.payload, ts, receipt)
+        if not kind.is_kept and is_too_much(mesh, [handed], len(envelope.frame)):
+            sentence = too_slow(told.user_id)
+            problem = {"code": ErrorCode.LIMIT, "detail": sentence}
+            problem["msg_ref"] = reference
+            yield from reply(mesh, origin, ERROR, problem)
+            return
+        yield handed
     if reference and not receipt:
         receipts.remember(origin, reference)
         delivered = {"msg_ref": reference, "status": "delivered"}
