@@ -269,6 +269,15 @@ class RefusedTests(StoreTestCase):
         self.wait(second.open(NOW))
         self.wait(second.close())
 
+    def test_in_use_by_another_name(self) -> None:
+        """A symbolic link leads to the same database, and to the same lock."""
+        self.opened()
+        link = self.path.with_name("link.db")
+        link.symlink_to(self.path.resolve())
+        with self.assertRaisesRegex(ConfigurationError, "link.db is in use: a server"):
+            inline_store(link).check(NOW)
+        self.assertFalse(link.with_name("link.db-lock").exists())
+
     def refused(self, sentence: str) -> None:
         """Assert that opening fails with this sentence and changes nothing."""
         before = self.path.read_bytes() if self.path.is_file() else b""

@@ -26,7 +26,8 @@ class DatabaseLock:
         """Hold it, or raise ``ConfigurationError`` if another process does."""
         if self._file is not None:
             return
-        path = Path(f"{self._database}-lock")
+        # One database has one lock, by whatever links it is reached: as its journal.
+        path = Path(f"{self._database.resolve()}-lock")
         try:
             held = open(path, "ab", opener=_for_its_owner)  # noqa: SIM115
         except OSError as why:
