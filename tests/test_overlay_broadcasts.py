@@ -122,11 +122,15 @@ class RoomTests(SynchronousTestCase):
         self.begin("srv-b")
 
     def test_of_all(self) -> None:
-        """Eight in all."""
-        for origin in ("srv-b", "srv-c"):
-            for _ in range(4):
+        """Eight in all; other servers, however many, leave a quarter to our users."""
+        for origin in ("srv-b", "srv-c", "srv-d"):
+            for _ in range(2):
                 self.begin(origin)
-        self.assertIn("or 8 of all", self.refused("srv-a", "alice"))
+        self.assertIn("or 6 of all", self.refused("srv-b"))
+        self.assertIn("or 6 of all", self.refused("srv-e"))
+        for user_id in ("alice", "bob"):
+            self.begin("srv-a", user_id)
+        self.assertIn("or 8 of all", self.refused("srv-a", "carol"))
         self.assertEqual(len(self.table), 8)
 
     def test_bytes(self) -> None:
@@ -137,6 +141,14 @@ class RoomTests(SynchronousTestCase):
         self.assertIn("or 4000 of all", self.refused("srv-a", "carol", 2))
         self.table.end(huge, "srv-a")
         self.begin("srv-a", "alice", 1_000)
+
+    def test_bytes_of_servers(self) -> None:
+        """Nor do other servers take all the bytes."""
+        self.begin("srv-b", size=2_000)
+        self.begin("srv-c", size=1_000)
+        self.assertIn("or 3000 of all", self.refused("srv-d"))
+        self.begin("srv-a", "alice", 1_000)
+        self.assertIn("or 4000 of all", self.refused("srv-a", "bob"))
 
     def test_ended_once(self) -> None:
         """Ending what has ended gives back no more room."""

@@ -89,20 +89,24 @@ class Broadcasts:
         part = SHARE_OF_USER if user_id else SHARE_OF_SERVER
         who = server_id, user_id
         count, total = max(self._limit // part, 1), len(self._under_way)
-        if self._shares[who] >= count or total >= self._limit:
+        # Other servers, however many, leave a quarter to our own users.
+        limit, most = self._limit, self._bytes
+        if not user_id:
+            limit, most = max(limit // 4 * 3, 1), most // 4 * 3
+        if self._shares[who] >= count or total >= limit:
             raise Refused(
                 ErrorCode.LIMIT,
                 f"max-channel: {count} messages to everybody wait for receipts, "
-                f"or {self._limit} of all senders",
+                f"or {limit} of all senders",
             )
         mine, all_of_it = self._sizes[who], self._sizes.total()
         if (mine and mine + size > self._bytes // part) or (  # one has room always
-            all_of_it and all_of_it + size > self._bytes
+            all_of_it and all_of_it + size > most
         ):
             raise Refused(
                 ErrorCode.LIMIT,
                 f"max-queued: {self._bytes // part} bytes to everybody wait for "
-                f"receipts, or {self._bytes} of all senders",
+                f"receipts, or {most} of all senders",
             )
 
     def begin(self, broadcast: Broadcast, user_id: str = "") -> None:
