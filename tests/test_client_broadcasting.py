@@ -101,6 +101,15 @@ class HostileTests(SessionCase):
         self.give(KEY_SHARE, {**self.own(b"1" * 32, "alice"), "sender": "zoe"})
         self.assertIn("not zoe's", self.why()[0])
 
+    def test_in_our_own_name(self) -> None:
+        """A share that says it is bob's own is refused, whatever its key is."""
+        for creator_pub in ("!", "A", "\u00e9", public("srv-c").text):
+            self.give(KEY_SHARE, {**self.own(b"1" * 32, "srv-c"), "sender": "bob"})
+            share = {**self.share, "sender": "bob", "creator_pub": creator_pub}
+            self.give(KEY_SHARE, share)
+            self.assertEqual(len(self.why()), 2, creator_pub)
+            self.bob.events.clear()
+
     def test_receipt_waits(self) -> None:
         """A quarter of a second, for others; the session says when to tick."""
         self.give(KEY_SHARE, self.share)

@@ -26,7 +26,7 @@ from socp_twisted.client.content import (
 from socp_twisted.client.events import Contact, Delivered, NotDelivered
 from socp_twisted.client.keystore import Randomness
 from socp_twisted.client.outbox import Outbox, Outcome
-from socp_twisted.errors import ErrorCode, MalformedFrame
+from socp_twisted.errors import ErrorCode, InvalidSignature, MalformedFrame
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.trust.signatures import check, key_share_content, sign
 from socp_twisted.wire.envelope import Envelope
@@ -166,6 +166,8 @@ class Broadcasting:
             return
         creator_pub = field_text(payload, "creator_pub")
         creator = self._contacts.signer(sender, creator_pub)
+        if creator.text != creator_pub:  # in our own name it may be no key at all
+            raise InvalidSignature(f"made with a key that is not {sender}'s")
         content = key_share_content(shares, creator_pub)
         check(creator, content, field_text(payload, "content_sig", default=""))
         self._contacts.meet(sender, creator, now)  # pins it at first sight
