@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from socp_twisted.wire import payloads as wire
 from socp_twisted.wire.encoding import MAX_INTEGER, b64u_encode
 from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.payloads.payload import plan
 from socp_twisted.wire.vocabulary import RESERVED_IDS, RSA_BYTES
 
 # A shared machine stalls now and then, and that is not what these tests are about.
@@ -195,7 +196,7 @@ def payloads(cls: type[wire.Payload]) -> st.SearchStrategy[wire.Payload]:
     """Return instances of one payload class, each field within its bounds."""
     required: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
-    for name, _, _, default in wire._plan(cls):
+    for name, _, _, default in plan(cls):
         kind = optional if default is not MISSING else required
         kind[name] = _FIELDS.get(f"{cls.__name__}.{name}", _FIELDS[name])
     fields = st.fixed_dictionaries(required, optional=optional)

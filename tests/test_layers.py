@@ -76,7 +76,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
 IMPURE = {"asyncio", "datetime", "random", "secrets", "time", "uuid"}  # chance, time
 IMPURE |= {"os", "socket", "subprocess", "threading"}  # and the system
 CLOCKED = ("service", "tap", "command", "client.terminal", "client.connection")
-REEXPORTING = ("client", "command")
+REEXPORTING = ("client", "command", "wire.payloads")
 
 
 def is_in(name: str, rooms: tuple[str, ...]) -> bool:
@@ -163,7 +163,7 @@ class LayerTests(SynchronousTestCase):
         self.assertEqual(makers, {"trust.signatures"})
 
     def test_inits(self) -> None:
-        """An ``__init__`` is a docstring; two hand on names, one has the version."""
+        """An ``__init__`` is a docstring; some hand on names, one has the version."""
         for path in sorted(HOME.rglob("__init__.py")):
             tree = ast.parse(path.read_text("utf-8"))
             self.assertTrue(ast.get_docstring(tree), f"{path} has no docstring")

@@ -1,0 +1,16 @@
+"""What went wrong, and with which frame?  ERROR, in every direction.  (SOCP 9.5)"""
+
+from dataclasses import dataclass
+
+from socp_twisted.wire.payloads.fields import is_text, perhaps_an_id, wire_field
+from socp_twisted.wire.payloads.payload import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport(Payload):
+    """ERROR: what could not be done, and for which frame."""
+
+    code: str = wire_field(is_text(64), "text")
+    detail: str = wire_field(is_text(1024), "text", "")
+    msg_ref: str = wire_field(is_text(128), "text", "")
+    user_id: str = perhaps_an_id()

@@ -1,0 +1,34 @@
+"""What is a host, to a URL and to us?"""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from socp_twisted.wire.addresses import is_host
+
+
+class HostTests(SynchronousTestCase):
+    """A host is told from what a URL would misread."""
+
+    def test_hosts(self) -> None:
+        """A host is a name or an address, with nothing that a URL would misread."""
+        for host in (
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "fe80::1%eth0",
+            "a-b.c_d",
+            "h" * 255,
+        ):
+            self.assertTrue(is_host(host), host)
+        for other in (
+            "a@b",
+            "a#b",
+            "a?b",
+            "[::1]",
+            "\uff11",
+            "a\x00",
+            None,
+            1,
+            True,
+            b"a",
+        ):
+            self.assertFalse(is_host(other), repr(other))
