@@ -25,10 +25,11 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "trust.signer": ((*PURE, "trust"), {"cryptography", "twisted"}),
     "overlay": ((*PURE, "overlay"), {"sortedcontainers"}),
     "store": ((*PURE, "store"), set()),
-    "store.sqlite": (
-        (*PURE, "store"),
-        {*STORE, "twisted.internet.task", "twisted.logger", "twisted.python.failure"},
+    "store.transactions": (
+        ("store.transactions",),
+        {*STORE, "twisted.internet.task", "twisted.python.failure"},
     ),
+    "store.sqlite": ((*PURE, "store"), {*STORE, "twisted.logger"}),
     "net": (
         (*PURE, "trust", "overlay.effects", "overlay.admission", "net"),
         {*NETWORK, "cryptography"},

@@ -1,12 +1,33 @@
-"""Does a server run on this database?  A lock that ends with its process.  (SOCP 15)"""
+"""Whose is this database?  Its owner's alone, one server's at a time.  (SOCP 15)"""
 
+import contextlib
 import fcntl
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from socp_twisted.errors import ConfigurationError
+
+
+def claim(path: Path) -> None:
+    """
+    Make the file for its owner alone, or take it from everybody else.
+
+    SQLite gives the journals the mode of the database itself.  A file that exists is
+    not opened here: closing it would drop this process's own locks on it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigurationError(f"the database {path} is no file") from None
+        for one in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            with contextlib.suppress(OSError):  # somebody else's: theirs to guard
+                if one.stat().st_mode & 0o077:
+                    one.chmod(0o600)
 
 
 class DatabaseLock:

@@ -2,26 +2,17 @@
 How does a node remember, without ever waiting for a disk?  (SOCP 15)
 
 One connection on one thread: what is asked is done in turn, off the reactor.  With four
-threads fifty read-modify-writes made thirteen, silently.  What is asked while the disk
-is at work is done next, all of it in one transaction: a commit is 0.4 ms, a row 0.01.
+threads fifty read-modify-writes made thirteen, silently.
 """
 
-import contextlib
-import os
 import sqlite3
-import stat
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.store import mail, queries
@@ -36,43 +27,14 @@ from socp_twisted.store.interface import (
     StoreError,
     User,
 )
-from socp_twisted.store.lock import DatabaseLock
+from socp_twisted.store.lock import DatabaseLock, claim
 from socp_twisted.store.migrations import prepare
+from socp_twisted.store.transactions import Pool, Transactions
 
 T = TypeVar("T")
 
-
-class Pool(Protocol):
-    """What we use of adbapi, which has no types of its own."""
-
-    def runWithConnection(
-        self, operation: Callable[..., T], /, *args: Any
-    ) -> Deferred[T]:
-        """Run ``operation(connection, *args)`` on the store's thread."""
-
-    def close(self) -> None:
-        """Stop the thread, then close the connection."""
-
-
 READS: Final = False
 WRITES: Final = True
-
-TOGETHER: Final = 256
-"""Operations in one transaction, so that the first is not long in being answered."""
-
-
-ANSWERING: Final = 0.005
-"""Seconds for which answers are given before it is others' turn: a login is 10 ms."""
-
-
-@dataclass(slots=True)
-class _Request:
-    """One operation that somebody waits for."""
-
-    writes: bool
-    operation: Callable[..., Any]
-    args: tuple[Any, ...]
-    done: Deferred[Any] = field(default_factory=Deferred)
 
 
 class SqliteStore:
@@ -94,8 +56,7 @@ class SqliteStore:
         self._reactor = reactor
         self._make_pool = pool
         self._pool: Pool | None = None
-        self._requests: deque[_Request] = deque()
-        self._working: Deferred[None] | None = None
+        self._transactions = Transactions(reactor)
         self._lock = DatabaseLock(path)
         self._fails = False
 
@@ -108,7 +69,7 @@ class SqliteStore:
         a sentence.
         """
         try:
-            _claim(self._path)
+            claim(self._path)
             self._lock.take()
             connection = sqlite3.connect(self._path, isolation_level=None)
         except (OSError, sqlite3.Error) as why:
@@ -132,7 +93,7 @@ class SqliteStore:
         """Open, migrate and make ``public``, or raise ``ConfigurationError``."""
         assert self._pool is None, "opened twice"
         try:
-            _claim(self._path)
+            claim(self._path)
         except OSError as why:
             raise ConfigurationError(
                 f"cannot open the database {self._path}: {why.strerror}"
@@ -165,8 +126,7 @@ class SqliteStore:
             return
         pool, self._pool = self._pool, None  # adbapi would never answer a late query
         try:
-            if self._working is not None:
-                await self._working
+            await self._transactions.done()
             # What this does, SQLite would do in close(), on the reactor's thread.
             await pool.runWithConnection(_fold_journal)
         except sqlite3.Error as why:  # the journal stays, and the next start folds it
@@ -304,13 +264,8 @@ class SqliteStore:
     ) -> T:
         if self._pool is None:
             raise StoreClosed(f"the database {self._path} is not open")
-        request = _Request(writes, operation, args)
-        self._requests.append(request)
-        if self._working is None:
-            self._working = Deferred.fromCoroutine(self._work(self._pool))
-            self._working.addBoth(self._rest)
         try:
-            found = cast(T, await request.done)
+            found = await self._transactions.ask(self._pool, writes, operation, *args)
         except sqlite3.Error as why:
             fault = StoreError(self._explain(why))
             if not self._fails:  # the operator reads it once, every user in an ERROR
@@ -321,25 +276,6 @@ class SqliteStore:
             self._fails = False
             self._log.info("the database {path} works again", path=str(self._path))
         return found
-
-    async def _work(self, pool: Pool) -> None:
-        """Do what was asked, and what is asked meanwhile."""
-        while self._requests:
-            count = min(len(self._requests), TOGETHER)
-            batch = [self._requests.popleft() for _ in range(count)]
-            try:
-                outcomes = await pool.runWithConnection(_together, batch)
-            except Exception:  # the thread is gone, or the connection
-                outcomes = [Failure()] * count
-            until = self._reactor.seconds() + ANSWERING
-            for request, outcome in zip(batch, outcomes, strict=True):
-                request.done.callback(outcome)  # a Failure is an errback
-                if self._reactor.seconds() >= until:
-                    await deferLater(self._reactor, 0)
-                    until = self._reactor.seconds() + ANSWERING
-
-    def _rest(self, _: object) -> None:
-        self._working = None
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         try:
@@ -365,47 +301,8 @@ _FAULTS: Final[Mapping[int, str]] = {
 }
 
 
-def _claim(path: Path) -> None:
-    """
-    Make the file for its owner alone, or take it from everybody else.
-
-    SQLite gives the journals the mode of the database itself.  A file that exists is
-    not opened here: closing it would drop this process's own locks on it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigurationError(f"the database {path} is no file") from None
-        for one in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            with contextlib.suppress(OSError):  # somebody else's: theirs to guard
-                if one.stat().st_mode & 0o077:
-                    one.chmod(0o600)
-
-
-# -- transactions, on the store's thread -----------------------------------------------
+# -- on the store's thread -------------------------------------------------------------
 # adbapi commits what returns and rolls back what raises.
-
-
-def _together(connection: sqlite3.Connection, batch: Sequence[_Request]) -> list[Any]:
-    """
-    Do what several asked for in one transaction; return what each gets.
-
-    If one of them fails, each has a transaction of its own: nobody pays for another.
-    """
-    writes = any(request.writes for request in batch)
-    try:
-        connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-        found = [request.operation(connection, *request.args) for request in batch]
-        connection.commit()
-    except Exception:
-        failure = Failure()
-        connection.rollback()
-        if len(batch) == 1:
-            return [failure]
-        return [outcome for one in batch for outcome in _together(connection, [one])]
-    return found
 
 
 def _write(
