@@ -19,7 +19,6 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, Final
 
-from socp_twisted import __version__
 from socp_twisted.client.content import field_text
 from socp_twisted.client.events import (
     LoggedIn,
@@ -30,13 +29,13 @@ from socp_twisted.client.events import (
     ServerPinned,
     ServerUnproven,
 )
+from socp_twisted.client.greeting import Greeting, hello, registration
 from socp_twisted.client.keystore import Account, Randomness, open_store
 from socp_twisted.client.outbox import Outbox, Outcome
 from socp_twisted.client.pins import Pin, Pins
 from socp_twisted.errors import (
     BadKey,
     ErrorCode,
-    InvalidSignature,
     MalformedFrame,
     Refused,
     SocpError,
@@ -46,14 +45,7 @@ from socp_twisted.trust.signatures import login_content, sign, verify
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.envelope import Envelope, is_identifier
 from socp_twisted.wire.vocabulary import (
-    AGENT,
-    CAP_ACKS,
-    CAP_CHANNEL,
     ERROR,
-    EXTRA_BLOCKS,
-    EXTRA_CHANNEL,
-    EXTRA_FILES,
-    EXTRA_RECEIPTS,
     HANDSHAKE_TIMEOUT,
     USER_HELLO,
     USER_HELLO_ACK,
@@ -66,7 +58,6 @@ from socp_twisted.wire.vocabulary import (
 MAX_WAITING: Final = 2_048
 """Frames that may wait until the server has shown its key."""
 
-_EXTRAS: Final = [EXTRA_BLOCKS, EXTRA_CHANNEL, EXTRA_FILES, EXTRA_RECEIPTS]
 _WAIT_MS: Final = int(HANDSHAKE_TIMEOUT * 1000)
 _BY_LOGIN: Final = frozenset({USER_HELLO_ACK, USER_REGISTERED, USER_LOGGED_IN, ERROR})
 
@@ -237,8 +228,7 @@ class Login:
         late = self._greeted and not self.server_key
         if self.stage is not Stage.GREETING and not late:
             return []
-        payload = envelope.payload
-        text = field_text(payload, "pubkey", default="")
+        text = field_text(envelope.payload, "pubkey", default="")
         if not text:
             if late:
                 return []
@@ -246,40 +236,30 @@ class Login:
                 self._block(Pin(""), envelope)
                 return []
             return self._greet(now)
-        verify(envelope, text)
-        server_id = field_text(payload, "server_id", 64, default=envelope.sender)
-        if not is_identifier(server_id):
-            raise MalformedFrame("payload.server_id must be an id")
-        nonce = field_text(payload, "nonce", 64, default="")
-        answer = field_text(payload, "answer", 64, default="")
-        agent = field_text(payload, "agent", 64, default="")
-        if (nonce or answer or agent == AGENT) and answer != self._challenge:
-            raise InvalidSignature("the server's answer belongs to another greeting")
-        tls_exporter = field_text(payload, "tls_exporter", 64, default="")
-        if tls_exporter not in ("", self._tls_exporter):
+        shown = Greeting.read(envelope, text)
+        shown.check_answer(self._challenge)
+        if shown.tls_exporter not in ("", self._tls_exporter):
             # We said which connection we see, and somebody has said something else.
             self._refused(
                 Outcome(
                     ErrorCode.INVALID_SIG,
                     f"this connection ends at somebody who stands between us and "
-                    f"{server_id}, and reads what they pass on",
+                    f"{shown.server_id}, and reads what they pass on",
                 )
             )
             return []
-        pin = Pin(public_key(text).fingerprint, now, False, server_id)
+        pin = Pin(public_key(text).fingerprint, now, False, shown.server_id)
         held = self._pins.servers.meet(self._address, pin)
         if held.fingerprint != pin.fingerprint:
             self._block(pin, envelope)
             return []
         if held is pin:
-            self._outbox.say(ServerPinned(self._address, server_id, pin.fingerprint))
-        self.server_key, self.server_id, self._nonce = text, server_id, nonce
-        self._tls_bound = tls_exporter != ""
-        caps = payload.get("caps")
-        self._outbox.confirms = agent == AGENT or (
-            type(caps) is list and CAP_ACKS in caps
-        )
-        self._outbox.fans_out = type(caps) is list and CAP_CHANNEL in caps
+            self._outbox.say(
+                ServerPinned(self._address, shown.server_id, pin.fingerprint)
+            )
+        self.server_key, self.server_id = text, shown.server_id
+        self._nonce, self._tls_bound = shown.nonce, shown.tls_exporter != ""
+        self._outbox.confirms, self._outbox.fans_out = shown.confirms, shown.fans_out
         return self._greet(now)
 
     def registered(self, envelope: Envelope, now: int) -> None:
@@ -332,21 +312,8 @@ class Login:
         self._refs.add(self._outbox.send(type, self.server_id, payload, now, key=key))
 
     def _hello(self, now: int) -> None:
-        account = self._account
-        assert account.key is not None
         self._challenge = b64u_encode(self._randomness(32))
-        meta: dict[str, Any] = {"extras": _EXTRAS}
-        if account.display_name:
-            meta["display_name"] = account.display_name[:64]
-        payload = {
-            "client": f"{AGENT}/{__version__}",
-            "pubkey": account.key.public.text,
-            "enc_pubkey": account.key.public.text,
-            "nonce": self._challenge,
-            "meta": meta,
-        }
-        if self._tls_exporter:
-            payload["tls_exporter"] = self._tls_exporter
+        payload = hello(self._account, self._challenge, self._tls_exporter)
         self._send(Stage.GREETING, USER_HELLO, payload, now)
 
     def _greet(self, now: int) -> list[Envelope]:
@@ -367,21 +334,7 @@ class Login:
         self._refs.add(self._register(now))
 
     def _register(self, now: int) -> str:
-        account = self._account
-        if account.key is None:
-            raise Refused(ErrorCode.BAD_KEY, "there is no key to register")
-        payload: dict[str, Any] = {
-            "user_id": account.user_id,
-            "pubkey": account.key.public.text,
-            "privkey_store": "",
-            "pake_password": "",
-        }
-        if account.passphrase:
-            secrets = account.secrets()
-            payload["privkey_store"] = secrets.seal_key(account.key, self._randomness)
-            payload["pake_password"] = secrets.pake_password(self._randomness)
-        if account.display_name:
-            payload["meta"] = {"display_name": account.display_name[:64]}
+        payload = registration(self._account, self._randomness)
         return self._outbox.send(USER_REGISTER, self.server_id, payload, now)
 
     def _prove(self, now: int) -> None:

@@ -10,7 +10,6 @@ sent and what is to be told to the user.  Commands raise ``Refused`` or
 import os
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from socp_twisted.client.events import (
     ServerError,
 )
 from socp_twisted.client.files import Files, Policy
+from socp_twisted.client.incoming import check_type, read_frame
 from socp_twisted.client.keystore import Account, Randomness
 from socp_twisted.client.login import Login, Stage
 from socp_twisted.client.messages import Messages
@@ -31,12 +31,10 @@ from socp_twisted.client.replays import Replays
 from socp_twisted.errors import (
     ConfigurationError,
     ErrorCode,
-    MalformedFrame,
     Refused,
     SocpError,
 )
 from socp_twisted.trust.keys import PrivateKey
-from socp_twisted.wire.encoding import parse_object
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import (
     ACK,
@@ -286,7 +284,7 @@ class Session:
     def receive(self, frame: bytes, now: int) -> None:
         """Act on one frame of the server; what is wrong with it becomes an event."""
         try:
-            envelope = _parse(frame)
+            envelope = read_frame(frame)
         except SocpError as why:
             self._outbox.refuse("", "", why)
             return
@@ -299,7 +297,7 @@ class Session:
         if rule is None:
             return  # HEARTBEAT, whatever else there may be
         try:
-            _check_type(envelope)
+            check_type(envelope)
             rule(self, envelope, now)
         except (SocpError, ConfigurationError) as why:
             sender = envelope.payload.get("sender")
@@ -379,35 +377,6 @@ RULES: Final[Mapping[str, Rule]] = {
     ERROR: Session._error,
 }
 """What a server may tell us, and who listens."""
-
-
-# The signature covers the payload alone, and whoever is on an unencrypted way could
-# send it on as another type: a refusal as an ACK.  What users say has a ``sender``.
-_NEVER_IN: Final[Mapping[str, frozenset[str]]] = {
-    ACK: frozenset({"sender", "code"}),
-    ERROR: frozenset({"sender", "status"}),
-    USER_ADDED: frozenset({"sender"}),
-    USER_REMOVED: frozenset({"sender", "pubkey"}),
-    LIST_RESPONSE: frozenset({"sender", "pubkey"}),
-    PUBLIC_CHANNEL_SNAPSHOT: frozenset({"sender"}),
-}
-"""The fields by which a payload shows that it was signed as another type."""
-
-
-def _check_type(envelope: Envelope) -> None:
-    strange = _NEVER_IN.get(envelope.type, frozenset()).intersection(envelope.payload)
-    if strange:
-        raise MalformedFrame(
-            f"signed as something else than {envelope.type}: it has {min(strange)!r}"
-        )
-
-
-def _parse(frame: bytes) -> Envelope:
-    """Read a frame; the original has the list of users beside the payload."""
-    envelope = Envelope.parse(frame, complete=False)
-    if envelope.type == LIST_RESPONSE and "users" not in envelope.payload:
-        return replace(envelope, extra={"users": parse_object(frame).get("users")})
-    return envelope
 
 
 def _well(payload: Mapping[str, Any]) -> Outcome:
