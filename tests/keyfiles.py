@@ -5,14 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.keyring import pem_of, pub_of
+from tests.vector_files import vectors
 
-VECTORS: Final = Path(__file__).parent / "vectors"
-PINS: Final[dict[str, str]] = json.loads((VECTORS / "keys.json").read_text("utf-8"))[
-    "public_keys"
-]
-BAD_PINS: Final = json.loads((VECTORS / "keys.json").read_text("utf-8"))[
-    "bad_public_keys"
-]
+PINS: Final[dict[str, str]] = vectors("keys")["public_keys"]
+BAD_PINS: Final = vectors("keys")["bad_public_keys"]
 
 
 def write_key_file(path: Path, name: str) -> Path:

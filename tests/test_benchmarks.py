@@ -24,8 +24,8 @@ from tests.benchmarks.plot import draw, short
 from tests.benchmarks.report import as_json, lines
 from tests.benchmarks.table import ROWS, Row
 from tests.benchmarks.words import Template, filler, message
+from tests.commands import run_module
 from tests.processes import ProcessTestCase
-from tests.test_chaos import run_module
 
 
 def payload(frame: bytes) -> bytes:

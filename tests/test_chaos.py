@@ -1,21 +1,18 @@
 """Are messages accounted for, and honestly?  A short run, and the rules."""
 
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.chaos.accounting import Account, account
 from tests.chaos.logs import find_faults
 from tests.chaos.plan import Message, make_plan
 from tests.chaos.weather import CLEAR, Flow, Rule, Weather
+from tests.commands import run_module
 
 reactor: Any = global_reactor
 
@@ -270,13 +267,3 @@ class RunTests(TestCase):
         out, code = await run_module("tests.chaos", *arguments, "--dir", str(home))
         self.assertEqual(code, 0, out)
         self.assertIn("0  lost:", out)
-
-
-async def run_module(name: str, *arguments: str) -> tuple[str, int]:
-    """Run a module in a process of its own; return what it said and its exit code."""
-    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    run: Callable[..., Any] = getProcessOutputAndValue
-    out, errors, code = await run(
-        sys.executable, ["-m", name, *arguments], {**os.environ, "PYTHONPATH": path}
-    )
-    return (out + errors).decode("utf-8", "replace"), code

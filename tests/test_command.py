@@ -2,25 +2,12 @@
 
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted import __version__
-from socp_twisted.command import main
 from socp_twisted.command.line import COMMANDS
-
-
-def socp(*arguments: str) -> tuple[str, str, object]:
-    """Run the console command in this process: its output, its errors, its code."""
-    code: object
-    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        try:
-            code = main(arguments)
-        except SystemExit as leaving:  # argparse leaves so
-            code = leaving.code
-    return out.getvalue(), err.getvalue(), code
+from tests.commands import socp
 
 
 class LineTests(SynchronousTestCase):

@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.configuration import Introducer
 from socp_twisted.trust.keys import public_key
+from tests.commands import socp
 from tests.keyfiles import PINS, write_key_file
 from tests.keyring import libcrypto_at
-from tests.test_command import socp
 
 A = PINS["srv-a"]
 

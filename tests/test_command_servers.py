@@ -5,9 +5,9 @@ from pathlib import Path
 
 from socp_twisted.store.interface import ServerPin
 from socp_twisted.trust.keys import public_key
+from tests.commands import socp
 from tests.inline_store import NOW, StoreTestCase, inline_store
 from tests.keyring import pub_of
-from tests.test_command import socp
 
 FORGOT = (
     "forgot srv-b: with --joins open it may come with another key, else once that "

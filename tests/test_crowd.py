@@ -4,10 +4,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.commands import run_module
 from tests.crowd.__main__ import report
 from tests.crowd.callers import Kind
 from tests.crowd.run import Findings, Memory, violations
-from tests.test_chaos import run_module
 
 QUIET = {
     "sent": 9,

@@ -18,6 +18,7 @@ from socp_twisted.trust.signatures import verify
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import MsgDirect
+from tests.commands import run_module
 from tests.fuzz.doors import DOORS, Attacker
 from tests.fuzz.frames import EVERY, Author
 from tests.fuzz.garbage import PING, piece
@@ -25,7 +26,6 @@ from tests.fuzz.mutations import BYTES, STRUCTURE, to_bytes
 from tests.fuzz.wire import Line
 from tests.keyring import key_of
 from tests.support import MeshTestCase
-from tests.test_chaos import run_module
 
 
 class FrameTests(SynchronousTestCase):

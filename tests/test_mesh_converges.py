@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from tests.named_mesh import PORTS, NamedMeshTestCase
 from tests.raw_ends import UserEnd
 from tests.support import Site
-from tests.test_mesh_in_memory import PORTS, NamedMeshTestCase
 
 NAMES = ("srv-a", "srv-b", "srv-c", "srv-d")
 PEACE = 60

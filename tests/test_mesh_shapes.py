@@ -4,8 +4,8 @@ import hashlib
 from itertools import pairwise, permutations
 
 from tests.keyring import pub_of
+from tests.named_mesh import PORTS, THREE, NamedMeshTestCase
 from tests.support import Site
-from tests.test_mesh_in_memory import PORTS, THREE, NamedMeshTestCase
 
 
 class LineTests(NamedMeshTestCase):

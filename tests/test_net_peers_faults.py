@@ -6,7 +6,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.error import DNSLookupError, NoRouteError, TCPTimedOutError
 from twisted.internet.protocol import Protocol
 
-from tests.test_net_peers import B, DiallingTestCase
+from tests.dialling import B, DiallingTestCase
 
 
 class HangsUp(Protocol):

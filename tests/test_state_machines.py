@@ -17,8 +17,8 @@ from hypothesis.stateful import (
 from socp_twisted.overlay.party import Stage
 from tests.fuzz.mutations import BYTES, STRUCTURE, to_bytes
 from tests.memory_network import Wire
+from tests.named_mesh import PORTS, THREE
 from tests.support import Site
-from tests.test_mesh_in_memory import PORTS, THREE
 from tests.users import Person, UserTestCase, key_name
 
 USERS = ("alice", "bob", "carol", "dave")

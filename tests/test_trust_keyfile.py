@@ -10,9 +10,9 @@ from socp_twisted.errors import ConfigurationError
 from socp_twisted.trust.keyfile import load_or_make_key_file
 from socp_twisted.trust.multiprime import MultiPrimeKey
 from tests.keyfiles import write_key_file
-from tests.keyring import FOUR_PRIMES, four_primes, libcrypto_at
+from tests.keyring import FOUR_PRIMES, VECTORS, four_primes, libcrypto_at
 from tests.keyring import pem_of as test_pem
-from tests.vector_files import FOLDER, private, public, vectors
+from tests.vector_files import private, public, vectors
 
 ALICE = vectors("keys")["public_keys"]["alice"]
 
@@ -94,7 +94,7 @@ class KeyFileTests(KeyFileTestCase):
         shape = "not JSON with private_pem and pub_spki_b64u"
         for text in ("", "{", "[]", "null", "7", '"x"', "{}", "[" * 100_000):
             self.broken(text, shape)
-        pem = (FOLDER / "srv-a.pem").read_text("ascii")
+        pem = (VECTORS / "srv-a.pem").read_text("ascii")
         for stored in (
             {"private_pem": pem},
             {"pub_spki_b64u": ALICE},
@@ -110,7 +110,7 @@ class KeyFileTests(KeyFileTestCase):
 
     def test_two_keys(self) -> None:
         """A private key beside another's public one is refused."""
-        pem = (FOLDER / "srv-a.pem").read_text("ascii")
+        pem = (VECTORS / "srv-a.pem").read_text("ascii")
         for told in (ALICE, None, 7):
             self.broken(
                 json.dumps({"private_pem": pem, "pub_spki_b64u": told}),

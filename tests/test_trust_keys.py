@@ -23,8 +23,9 @@ from socp_twisted.trust.keys import (
 from socp_twisted.trust.sealing import seal
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode
 from socp_twisted.wire.vocabulary import RSA_BYTES
+from tests.keyring import VECTORS
 from tests.strategies import quick
-from tests.vector_files import FOLDER, private, public, vectors
+from tests.vector_files import private, public, vectors
 
 ALICE = vectors("keys")["public_keys"]["alice"]
 
@@ -117,7 +118,7 @@ class PrivateKeyTests(SynchronousTestCase):
 
     def test_pem(self) -> None:
         """A PEM gives the key that belongs to the public one, and is written back."""
-        pem = (FOLDER / "bob.pem").read_bytes()
+        pem = (VECTORS / "bob.pem").read_bytes()
         key = PrivateKey.from_pem(pem)
         self.assertEqual(key.public, public("bob"))
         self.assertEqual(PrivateKey.from_pem(key.to_pem(), trusted=True), key)

@@ -28,10 +28,10 @@ from socp_twisted.trust.pkcs8 import (
 from socp_twisted.trust.signatures import check, sign
 from socp_twisted.trust.signer import ThreadedSigner
 from socp_twisted.wire.encoding import b64u_encode, canonical
-from tests.keyring import FOUR_PRIMES, four_primes, libcrypto_at
+from tests.keyring import FOUR_PRIMES, VECTORS, four_primes, libcrypto_at
 from tests.keyring import pem_of as test_pem
-from tests.test_trust_signer import ThreadReactor
-from tests.vector_files import FOLDER, public, vectors
+from tests.threads import ThreadReactor
+from tests.vector_files import public, vectors
 
 DIGEST = hashlib.sha256(b"data").digest()
 OWNERS = ("alice", "bob", "srv-a", "srv-b", "srv-c")
@@ -116,7 +116,7 @@ class SignatureTests(SynchronousTestCase):
     def test_vectors(self) -> None:
         """With the vectors' keys libcrypto signs what verifies, as openssl did."""
         for owner in OWNERS:
-            pem = (FOLDER / f"{owner}.pem").read_bytes()
+            pem = (VECTORS / f"{owner}.pem").read_bytes()
             key = multiprime._Pkey.from_der(libcrypto(), der_of(pem))
             self.assertEqual(b64u_encode(key.public_der()), public(owner).text)
             for vector in vectors("transport")["transport_signatures"][:1]:
@@ -227,7 +227,7 @@ class KeyTests(SynchronousTestCase):
         """Two primes, five, garbage: none is a key of three or four."""
         own = numbers(test_pem(FOUR_PRIMES))["other_prime_infos"]
         for pem in (
-            (FOLDER / "alice.pem").read_bytes(),
+            (VECTORS / "alice.pem").read_bytes(),
             pem_with(other_prime_infos=[*own, own[0]]),
             test_pem(FOUR_PRIMES)[:1000],
             b"",
@@ -255,7 +255,7 @@ class KeyTests(SynchronousTestCase):
         counts = {
             pem: 4,
             pem.replace(b"\n", b"\r\n"): 4,
-            (FOLDER / "alice.pem").read_bytes(): 2,
+            (VECTORS / "alice.pem").read_bytes(): 2,
             pem_of(der + b"\0"): 0,
             pem_of(der[:-1]): 0,
             pem.replace(b"PRIVATE", b"PUBLIC"): 0,
