@@ -41,8 +41,7 @@ class BoundTestCase(PostTestCase):
         """Log a user in whose client says which TLS connection it sees."""
         person = self.person(site)
         exporter = tls_exporter(person.end.transport)
-        person.greet(user_id, **{"tls_exporter": exporter, **more})
-        person.prove(person.proof(server=site.id))
+        person.enter(user_id, server=site.id, **{"tls_exporter": exporter, **more})
         self.assertIn("PUBLIC_CHANNEL_SNAPSHOT", person.heard())
         return person
 
@@ -54,13 +53,9 @@ class BoundTestCase(PostTestCase):
     def overhear(self, site: Site) -> list[Envelope]:
         """Return a list that all frames go to which the node gets from now on."""
         heard: list[Envelope] = []
-        receive = site.node.frame_received
-
-        def note(link: Any, frame: bytes) -> None:
-            heard.append(Envelope.parse(frame, complete=False))
-            receive(link, frame)
-
-        site.node.frame_received = note  # type: ignore[method-assign]
+        site.node.observers.append(
+            lambda _, frame: heard.append(Envelope.parse(frame, complete=False))
+        )
         return heard
 
 

@@ -3,10 +3,9 @@
 from typing import Any
 
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import MSG_DIRECT
-from tests.keyring import pub_of
+from socp_twisted.wire.vocabulary import EXTRA_RECEIPTS, MSG_DIRECT
 from tests.support import Site
-from tests.users import Person, UserTestCase, key_name
+from tests.users import Person, UserTestCase
 
 
 class PostTestCase(UserTestCase):
@@ -16,16 +15,8 @@ class PostTestCase(UserTestCase):
 
     def reader(self, site: Site, user_id: str) -> Person:
         """Log a user in whose client gives receipts, when the test says so."""
-        person = self.person(site)
-        person.user_id, person.key = user_id, key_name(user_id)
-        hello = {"client": "test", "pubkey": pub_of(person.key), "nonce": "a nonce"}
-        hello_and = {**hello, "meta": {"extras": ["receipts"]}}
-        person.say("USER_HELLO", user_id, "*", hello_and, key=person.key)
-        answer = person.only("USER_HELLO_ACK").payload
-        person.challenge, person.server_key = answer["nonce"], answer["pubkey"]
-        person.prove(person.proof(server=site.id))
-        self.assertIn("PUBLIC_CHANNEL_SNAPSHOT", person.heard())
-        return person
+        extras = [EXTRA_RECEIPTS]
+        return self.person(site, user_id, extras=extras, nonce="a nonce")
 
     def give(self, person: Person, *deliveries: Envelope, code: str = "") -> None:
         """Let a client acknowledge what it was given, or refuse it."""

@@ -204,8 +204,16 @@ class UserEnd(Visitor):
     user_id = ""
     key = ""
 
-    def hello(self, user_id: str, key: str = "", **more: Any) -> None:
-        """Send a signed USER_HELLO: with an id nobody registered, that is a login."""
+    def hello(
+        self,
+        user_id: str,
+        key: str = "",
+        *,
+        signed: bool = True,
+        id: str = "",
+        **more: Any,
+    ) -> None:
+        """Send USER_HELLO: signed, with an id nobody registered, that is a login."""
         self.user_id, self.key = user_id, key or user_id
         payload = {
             "client": "test",
@@ -213,7 +221,8 @@ class UserEnd(Visitor):
             "enc_pubkey": pub_of(self.key),
             **more,
         }
-        self.say(USER_HELLO, user_id, "*", payload, key=self.key)
+        key = self.key if signed else ""
+        self.say(USER_HELLO, user_id, "*", payload, key=key, id=id)
 
     def write_to(self, recipient: str, text: str = "hello", *, id: str = "ref") -> int:
         """Send a direct message, sealed for bob whoever it is to; return its ts."""

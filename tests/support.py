@@ -35,10 +35,17 @@ class CachingSigner:
         self._key_name = key_name
         self.asked = 0
         """Signatures that were asked for."""
+        self._signed: set[bytes] = set()
+
+    @property
+    def made(self) -> int:
+        """How many had to be made: the same data once, as a cache does."""
+        return len(self._signed)
 
     def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
         """Call ``done`` before returning."""
         self.asked += 1
+        self._signed.add(data)
         done(signature(self._key_name, data))
 
     def start(self) -> None:
@@ -52,18 +59,22 @@ _TYPE = re.compile(rb'"type":"([A-Z_]+)"')
 
 
 class CountedNode(Node):
-    """A node that counts the frames that come in, by type."""
+    """A node that counts the frames that come in, by type, and shows them to others."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.counted: Counter[str] = Counter()
         """Frames received, by type."""
+        self.observers: list[Callable[[Link, bytes], None]] = []
+        """Who is shown each frame before the node reads it."""
 
     def frame_received(self, link: Link, frame: bytes) -> None:
-        """Count the frame, and go on as usual."""
+        """Count the frame, show it, and go on as usual."""
         found = _TYPE.search(frame)
         kind = found[1].decode("ascii") if found is not None else ""
         self.counted[kind] += 1
+        for observer in self.observers:
+            observer(link, frame)
         super().frame_received(link, frame)
 
 

@@ -64,16 +64,7 @@ class DeviceTests(UserTestCase):
     def test_what_all_can(self) -> None:
         """Others are told what every device can: no frame is lost on the older one."""
         profiles = [["blocks", "files-aes"], ["blocks"]]
-        devices = []
-        for extras in profiles:
-            device = self.person(self.a)
-            device.user_id, device.key = "alice", "alice"
-            hello = {"pubkey": pub_of("alice"), "meta": {"extras": extras}}
-            device.say(USER_HELLO, "alice", "*", hello, key="alice")
-            answer = device.only("USER_HELLO_ACK").payload
-            device.challenge, device.server_key = answer["nonce"], answer["pubkey"]
-            device.prove(device.proof())
-            devices.append(device)
+        devices = [self.person(self.a, "alice", extras=extras) for extras in profiles]
         devices[1].leave()
         told = [one.payload["extras"] for one in self.bob.of("USER_ADDED")]
         self.assertEqual(told, [profiles[0], profiles[1], profiles[0]])

@@ -35,9 +35,7 @@ class ChannelCase(TalkingCase):
 
     def stranger(self, site: Site, user_id: str) -> Person:
         """Let a client of others log in, with bob's key."""
-        person = self.person(site)
-        person.enter(user_id, "bob", server=site.id)
-        return person
+        return self.person(site, user_id, "bob")
 
     def frames_of(self, speaker: Talker) -> tuple[int, int, int]:
         """Return how many shares, public and private copies a client has sent."""

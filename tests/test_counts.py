@@ -11,47 +11,14 @@ from autobahn.websocket import USES_NVX
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.trust.signatures import check, sign
+from socp_twisted.wire.vocabulary import EXTRA_CHANNEL, EXTRA_RECEIPTS
 from tests.benchmarks.presence import arrivals
 from tests.keyring import key_of
-from tests.support import CountedNode, Site
+from tests.support import Site
 from tests.users import UserTestCase
 
 MOST_PER_LOGIN = 6
 """Signatures of three nodes for one login as this project's clients do it."""
-
-
-class CountingSigner:
-    """A signer that counts what it has to sign: the same data once, as a cache does."""
-
-    waiting = 0
-
-    def __init__(self, signer: Any) -> None:
-        self._signer = signer
-        self._signed: set[bytes] = set()
-
-    @property
-    def made(self) -> int:
-        """How many signatures had to be made."""
-        return len(self._signed)
-
-    def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
-        """Count, and let the signature be made."""
-        self._signed.add(data)
-        self._signer.sign(data, done, lane)
-
-    def start(self) -> None:
-        """Nothing to do."""
-
-    def stop(self) -> None:
-        """Nothing to do."""
-
-
-class SigningNode(CountedNode):
-    """A node that counts its signatures."""
-
-    def __init__(self, reactor: Any, signer: Any, *args: Any, **kwargs: Any) -> None:
-        self.signer = CountingSigner(signer)
-        super().__init__(reactor, self.signer, *args, **kwargs)
 
 
 @contextmanager
@@ -78,28 +45,19 @@ class CountTestCase(UserTestCase):
         sites: list[Site] = []
         for number in range(count):
             name = f"srv-{'abcdefgh'[number]}"
-            site = self.start(name, 8765 + number, sites[:], kind=SigningNode)
+            site = self.start(name, 8765 + number, sites[:])
             sites.append(site)
         self.network.pass_time(8)
         self.assert_mesh(*sites)
         return sites
 
-    def start(self, *args: Any, **kwargs: Any) -> Site:
-        """Start a node that counts the frames that it gets, too."""
-        site = super().start(*args, **kwargs)
-        del site.node.frame_received  # UserTestCase's, which counts none
-        return site
-
     def enter(self, site: Site, user_id: str) -> None:
         """Log a user in as this project's clients do."""
-        person = self.person(site)
-        person.greet(user_id, "bob", meta={"extras": ["channel-key", "receipts"]})
-        person.prove(person.proof(server=site.id))
+        self.person(site, user_id, "bob", extras=[EXTRA_CHANNEL, EXTRA_RECEIPTS])
 
     def made(self, *sites: Site) -> int:
         """Return how many signatures nodes have made so far."""
-        nodes: list[Any] = [site.node for site in sites]
-        return sum(node.signer.made for node in nodes)
+        return sum(site.signer.made for site in sites)
 
 
 class SignatureTests(CountTestCase):
@@ -162,7 +120,7 @@ class FrameTests(CountTestCase):
         sites: list[Site] = []
         for number in range(4):
             name = f"srv-{'abcd'[number]}"
-            sites.append(self.start(name, 8765 + number, sites[:], kind=SigningNode))
+            sites.append(self.start(name, 8765 + number, sites[:]))
         self.network.pass_time(40)
         self.assertEqual([len(site.linked()) for site in sites], [2] * 4)
         return sites

@@ -229,23 +229,22 @@ class OldDeliveryTests(UserTestCase):
         a, b = self.pair()
         [alice], [bob] = self.users(a, "alice"), self.users(b, "bob")
         seen: list[bytes] = []
-        received = b.node.frame_received
 
         def listen(link: Any, frame: bytes) -> None:
             if b'"SERVER_DELIVER"' in frame:
                 seen.append(frame)
                 self.link = link
-            received(link, frame)
 
-        b.node.frame_received = listen  # type: ignore[method-assign]
+        b.node.observers.append(listen)
         alice.tell("bob", id="m")
         [frame] = seen
         told = Envelope.parse(frame)
         again = Envelope.create(
             told.type, told.sender, told.to, told.ts + 1, told.payload
         ).to_frame(told.sig)
+        b.node.observers.clear()
         for replayed in (frame, again):
-            received(self.link, replayed)
+            b.node.frame_received(self.link, replayed)
         self.network.settle()
         self.assertEqual(len(bob.of("USER_DELIVER")), 1)
         b.node.reader.router.seen_ids.forget_before(float("inf"))
@@ -257,5 +256,5 @@ class OldDeliveryTests(UserTestCase):
             for one in b.node._links.values()
             if one.id in b.node.mesh.directory.servers["srv-a"].links
         ]
-        received(self.link, again)
+        b.node.frame_received(self.link, again)
         self.assertEqual(b.node.mesh.counters["refused INVALID_SIG"], before + 1)

@@ -7,7 +7,6 @@ from typing import Any
 from twisted.logger import capturedLogs
 
 from socp_twisted.client.keystore import Account
-from socp_twisted.node import Node
 from socp_twisted.trust.signatures import verify
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.vocabulary import MSG_DIRECT, MSG_PUBLIC_CHANNEL
@@ -109,12 +108,7 @@ class RecordingCase(TalkingCase):
     def start(self, *args: Any, **options: Any) -> Site:
         """Start a node that keeps frames."""
         site = super().start(*args, **options)
-
-        def keep(link: Any, frame: bytes) -> None:
-            self.frames.append(frame)
-            Node.frame_received(site.node, link, frame)
-
-        site.node.frame_received = keep  # type: ignore[method-assign]
+        site.node.observers.append(lambda _, frame: self.frames.append(frame))
         return site
 
 

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from socp_twisted.accounts import Accounts
-from socp_twisted.node import Node
 from socp_twisted.pins import Pins
 from socp_twisted.post import Post
 from socp_twisted.store.sqlite import SqliteStore
@@ -26,7 +25,6 @@ from socp_twisted.wire.vocabulary import (
     LIST_REQUEST,
     MSG_DIRECT,
     MSG_PUBLIC_CHANNEL,
-    USER_HELLO,
     USER_LOGIN,
     USER_REGISTER,
 )
@@ -72,15 +70,8 @@ class Person(UserEnd):
         self, user_id: str, key: str = "", *, signed: bool = True, **more: Any
     ) -> None:
         """Send USER_HELLO; keep the server's nonce, if there is one."""
-        self.user_id, self.key = user_id, key or key_name(user_id)
-        hello = {
-            "client": "test",
-            "pubkey": pub_of(self.key),
-            "enc_pubkey": pub_of(self.key),
-            **more,
-        }
-        key = self.key if signed else ""
-        self.say(USER_HELLO, user_id, "*", hello, key=key, id="hello")
+        key = key or key_name(user_id)
+        self.hello(user_id, key, signed=signed, id="hello", **more)
         for answer in self.of("USER_HELLO_ACK"):
             self.challenge = answer.payload["nonce"]
             self.server_key = answer.payload["pubkey"]
@@ -97,9 +88,11 @@ class Person(UserEnd):
         login = {"user_id": user_id or self.user_id, "proof": proof}
         self.say(USER_LOGIN, self.user_id, "*", login, id="login")
 
-    def enter(self, user_id: str, key: str = "", server: str = "srv-a") -> None:
+    def enter(
+        self, user_id: str, key: str = "", server: str = "srv-a", **more: Any
+    ) -> None:
         """Log in by key: USER_HELLO, then the proof."""
-        self.greet(user_id, key)
+        self.greet(user_id, key, **more)
         self.prove(self.proof(server=server))
 
     def log_in(self, user_id: str, password: str = PASSWORD) -> None:
@@ -286,13 +279,8 @@ class UserTestCase(MeshTestCase):
         bootstrap: Iterable[Site | tuple[str, str]] = (),
         **options: Any,
     ) -> Site:
-        """Start a node on the database of its name."""
-        site = super().start(name, port, bootstrap, **options)
-        # Counting needs frames that can be read, and users say anything.
-        site.node.frame_received = (  # type: ignore[method-assign]
-            partial(Node.frame_received, site.node)
-        )
-        return site
+        """Start a node, ``srv-a`` if no other is asked for."""
+        return super().start(name, port, bootstrap, **options)
 
     def remember(self, site: Site) -> None:
         """Give a node the database of its name, which outlives it."""
@@ -338,14 +326,29 @@ class UserTestCase(MeshTestCase):
         clerk.only("USER_REGISTERED")
         clerk.leave()
 
-    def person(self, site: Site, user_id: str = "", *, host: str = "") -> Person:
-        """Connect, from another address if asked, and log in if there is an id."""
+    def person(
+        self,
+        site: Site,
+        user_id: str = "",
+        key: str = "",
+        *,
+        host: str = "",
+        extras: Iterable[str] = (),
+        **more: Any,
+    ) -> Person:
+        """
+        Connect, from another address if asked, and log in if there is an id.
+
+        ``extras`` is what the client says that it can, ``more`` what else it says.
+        """
         end, wire = self.connect(site)
         if host:
             self.party(site, wire).host = host
         person = Person(end, wire, self.network)
         if user_id:
-            person.enter(user_id, server=site.id)
+            if extras:
+                more["meta"] = {"extras": list(extras)}
+            person.enter(user_id, key, site.id, **more)
             self.assertIn("PUBLIC_CHANNEL_SNAPSHOT", person.heard())
         return person
 
