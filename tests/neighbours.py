@@ -9,10 +9,11 @@ import txaio
 from twisted.internet import reactor as global_reactor
 from twisted.trial.unittest import TestCase
 
-from socp_twisted.configuration import Configuration, Introducer
+from socp_twisted.configuration import Configuration
 from socp_twisted.service import NodeService
 from tests.hurried import Hurried
 from tests.keyring import key_of as private_key
+from tests.loopback import loopback
 from tests.original import Manner, OriginalServer
 from tests.plain_socp import Key, key_of
 from tests.processes import Ports, dial
@@ -86,24 +87,9 @@ class InteropTestCase(TestCase):
         port: int = 0,
     ) -> Ours:
         """Start a node of ours; ``port`` is that of one that was ended."""
-        urls = tuple(
-            Introducer(f"ws://127.0.0.1:{one.port}", one.key.public)
-            for one in bootstrap
-        )
+        urls = [(f"ws://127.0.0.1:{one.port}", one.key.public) for one in bootstrap]
         port = port or self.ports.take()
-        one = Ours(
-            self.clock,
-            Configuration(
-                server_id=name,
-                host="127.0.0.1",
-                port=port,
-                advertise_host="127.0.0.1",
-                advertise_port=port,
-                db=self._home / f"{name}-{port}.db",
-                keyfile=self._home / "none",
-                introducers=urls,
-            ),
-        )
+        one = Ours(self.clock, loopback(name, port, self._home, urls))
         self.addCleanup(self.end, one)
         await self.start(one)
         return one

@@ -16,13 +16,13 @@ from twisted.python.failure import Failure
 
 from socp_twisted.client import Client, connect
 from socp_twisted.client.pins import Pins
-from socp_twisted.configuration import Configuration, Introducer
 from socp_twisted.net.certificate import SecureFactory, ServerCertificate
 from socp_twisted.net.tls import Trust
 from socp_twisted.service import NodeService
 from socp_twisted.wire.envelope import Envelope
 from tests.certificates import Authority
 from tests.keyring import key_of, pub_of
+from tests.loopback import loopback
 from tests.neighbours import InteropTestCase
 
 reactor: Any = global_reactor
@@ -133,15 +133,12 @@ class SecureCase(InteropTestCase):
         """Start a node; ``introducers`` are URLs and the names of the keys there."""
         cert, key = GOOD.write(self._home / name)
         port = self.ports.take()
-        configuration = Configuration(
-            server_id=name,
-            host="127.0.0.1",
-            port=port,
-            advertise_host="localhost",
-            advertise_port=port,
-            db=self._home / f"{name}.db",
-            keyfile=self._home / "none",
-            introducers=tuple(Introducer(url, pub_of(one)) for url, one in introducers),
+        configuration = loopback(
+            name,
+            port,
+            self._home,
+            [(url, pub_of(one)) for url, one in introducers],
+            host="localhost",
             tls_cert=cert if secure else None,
             tls_key=key if secure else None,
             tls_ca=self.ca,

@@ -23,12 +23,12 @@ from twisted.trial.unittest import TestCase
 from socp_twisted.client import Client, connect
 from socp_twisted.client.events import Event
 from socp_twisted.client.pins import Pins
-from socp_twisted.configuration import Configuration, Introducer
 from socp_twisted.service import NodeService
 from socp_twisted.wire.limits import Limits
 from tests.attacks.people import House, Rogue, write
 from tests.fuzz.wire import Line
 from tests.keyring import key_of as private
+from tests.loopback import loopback
 from tests.plain_socp import Frame, Key, canonical, key_of, read_message
 from tests.processes import Ports, broken
 from tests.sockets import Stranger, Watch
@@ -108,26 +108,20 @@ class AttackCase(TestCase):
         """
         port = port or self.ports.take()
         entries = [
-            Introducer(one.url, one.key.public)
+            (one.url, one.key.public)
             if isinstance(one, House)
-            else Introducer(one[0], one[1].public)
+            else (one[0], one[1].public)
             for one in bootstrap
         ]
         folder = folder or self.home / f"{name}-{port}"
         folder.mkdir(exist_ok=True)
-        settings: dict[str, Any] = {"retry_delay": 0.5, **options}
-        told = Configuration(
-            server_id=name,
-            host="127.0.0.1",
-            port=port,
-            advertise_host="127.0.0.1",
-            advertise_port=port,
-            db=folder / "socp.db",
-            keyfile=folder / "key.json",
-            introducers=tuple(entries),
-            limits=limits or Limits(),
-            **settings,
-        )
+        settings: dict[str, Any] = {
+            "db": folder / "socp.db",
+            "limits": limits or Limits(),
+            "retry_delay": 0.5,
+            **options,
+        }
+        told = loopback(name, port, folder, entries, **settings)
         service = NodeService(reactor, told, private(key or name), signer=signer)
         house = House(service, port, key_of(key or name))
         if start:

@@ -1,22 +1,19 @@
 """``python -m tests.chaos``: one run, a table, and an exit code to be believed."""
 
 import argparse
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import react
-from twisted.python.failure import Failure
 
 from tests.chaos.accounting import FAILURES, ROWS, quantile
 from tests.chaos.plan import RATE, Plan, make_plan
 from tests.chaos.run import Result, Run
 from tests.chaos.talker import hurry
+from tests.running import conclude
 
 reactor: Any = global_reactor
 
@@ -73,30 +70,17 @@ def main(arguments: list[str]) -> None:
         users=options.users,
         rate=options.rate,
     )
-    home = options.dir or Path(tempfile.mkdtemp(prefix="socp-chaos-"))
-    folder = home / f"run-{options.seed}"
-    shutil.rmtree(folder, ignore_errors=True)
 
-    async def go() -> None:
+    async def check(folder: Path) -> tuple[str, bool]:
         hurry()
         run = Run(reactor, plan, folder, lambda line: print(line, flush=True))
         going = Deferred.fromCoroutine(run.go())
         # Cancelled, the run still ends everything that it started.
         going.addTimeout(options.seconds_limit, reactor)
         result = await going
-        print(report(plan, result), flush=True)
-        if not result.ok:
-            print(f"FAILED; seed {options.seed}, kept in {folder}", flush=True)
-            sys.exit(1)
-        if options.dir is None:
-            shutil.rmtree(home)
+        return report(plan, result), result.ok
 
-    def done(failure: Failure) -> Failure:
-        if not failure.check(SystemExit):
-            print(failure.getTraceback(), file=sys.stderr)
-        return failure
-
-    react(lambda _: Deferred.fromCoroutine(go()).addErrback(done))
+    conclude("chaos", check, options.dir, f"run-{options.seed}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,12 @@
 """``python -m tests.crowd``: one run, a table, and an exit code to be believed."""
 
 import argparse
-import shutil
 import sys
-import tempfile
 from pathlib import Path
-
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
 
 from tests.chaos.accounting import quantile
 from tests.crowd.run import CACHES, EACH, Findings, run
+from tests.running import conclude
 
 MEBI = 1024 * 1024
 
@@ -70,11 +66,8 @@ def report(found: Findings) -> str:
 def main(arguments: list[str]) -> None:
     """Run, and end with 0 if there was no violation."""
     options = parse(arguments)
-    home = options.dir or Path(tempfile.mkdtemp(prefix="socp-crowd-"))
-    folder = (home / "run").absolute()
-    shutil.rmtree(folder, ignore_errors=True)
 
-    async def go() -> None:
+    async def check(folder: Path) -> tuple[str, bool]:
         found = await run(
             folder,
             options.silent,
@@ -82,14 +75,9 @@ def main(arguments: list[str]) -> None:
             options.unreading,
             options.seconds,
         )
-        print(report(found), flush=True)
-        if found.violations:
-            print(f"FAILED; kept in {folder}", flush=True)
-            sys.exit(1)
-        if options.dir is None:
-            shutil.rmtree(home)
+        return report(found), not found.violations
 
-    react(lambda _: Deferred.fromCoroutine(go()))
+    conclude("crowd", check, options.dir)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,12 @@
 """``python -m tests.fuzz``: one run, a table, and an exit code to be believed."""
 
 import argparse
-import shutil
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
-
-from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
 
 from tests.fuzz.run import Findings, run
-
-reactor: Any = global_reactor
+from tests.running import conclude
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -82,20 +74,12 @@ def report(found: Findings) -> str:
 def main(arguments: list[str]) -> None:
     """Run, and end with 0 if there was no violation."""
     options = parse(arguments)
-    home = options.dir or Path(tempfile.mkdtemp(prefix="socp-fuzz-"))
-    folder = (home / f"run-{options.seed}").absolute()
-    shutil.rmtree(folder, ignore_errors=True)
 
-    async def go() -> None:
+    async def check(folder: Path) -> tuple[str, bool]:
         found = await run(folder, options.seed, options.seconds, options.pause)
-        print(report(found), flush=True)
-        if found.violations:
-            print(f"FAILED; seed {options.seed}, kept in {folder}", flush=True)
-            sys.exit(1)
-        if options.dir is None:
-            shutil.rmtree(home)
+        return report(found), not found.violations
 
-    react(lambda _: Deferred.fromCoroutine(go()))
+    conclude("fuzz", check, options.dir, f"run-{options.seed}")
 
 
 if __name__ == "__main__":
