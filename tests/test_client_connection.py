@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import socp_twisted.client
-from socp_twisted.client import Client, connect, load_key
+from socp_twisted.client import Client, Policy, connect, load_key
 from socp_twisted.client import events as told
 from socp_twisted.client.pins import Pins
 from socp_twisted.client.worker import Inline, Thread
@@ -87,6 +87,18 @@ class CommandTests(SynchronousTestCase):
         [offer] = [e for e in self.room.events() if isinstance(e, told.FileOffered)]
         arrived = self.result(self.client.accept_file(offer.file_id))
         self.assertEqual(arrived.read_bytes(), b"content")
+
+    def test_configure_files(self) -> None:
+        """From now on every offer is taken, into another folder."""
+        path, folder = Path(self.mktemp()), Path(self.mktemp())
+        path.write_bytes(b"content")
+        folder.mkdir()
+        self.result(self.client.configure_files(Policy.ALWAYS, folder))
+        self.bob.session.send_file("alice", path, NOW)
+        self.ear.pump()
+        [got] = [e for e in self.room.events() if isinstance(e, told.FileReceived)]
+        self.assertEqual(got.path.parent, folder.absolute())
+        self.assertEqual(got.path.read_bytes(), b"content")
 
     def test_declined_file(self) -> None:
         """A refusal of the other side is an exception."""

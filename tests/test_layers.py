@@ -176,3 +176,13 @@ class LayerTests(SynchronousTestCase):
                 handed_on = ("from socp_twisted.", "__all__ = ")
                 rest = [line for line in rest if not line.startswith(handed_on)]
             self.assertEqual(rest, [], str(path))
+
+    def test_maps(self) -> None:
+        """The package, and the client in it, name each of their rooms to a newcomer."""
+        for room in (HOME, HOME / "client"):
+            tree = ast.parse((room / "__init__.py").read_text("utf-8"))
+            told = ast.get_docstring(tree) or ""
+            for path in sorted(room.iterdir()):
+                if path.suffix == ".py" or (path / "__init__.py").exists():
+                    if path.stem != "__init__":
+                        self.assertIn(f"``{path.stem}``", told, f"the map of {room}")

@@ -8,11 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.overlay.effects import LinkId
 from socp_twisted.pacing import BURST, LINES, Pacing
-from socp_twisted.trust.signer import InlineSigner
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT
-from tests.keyring import key_of
 from tests.overlay_values import make_mesh
+from tests.support import CachingSigner
 from tests.users import Person, UserTestCase
 
 
@@ -21,7 +20,7 @@ class ComplaintTests(SynchronousTestCase):
 
     def test_unknown_link(self) -> None:
         """Complaints about a connection that is gone are neither logged nor kept."""
-        pacing = Pacing(make_mesh(), InlineSigner(key_of("srv-a")), {})
+        pacing = Pacing(make_mesh(), CachingSigner("srv-a"), {})
         self.assertFalse(pacing.may_log(LinkId(99)))
         self.assertEqual(pacing._complaints, {})
 

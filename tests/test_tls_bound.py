@@ -8,8 +8,8 @@ from socp_twisted.wire.vocabulary import (
     USER_ADVERTISE,
     USER_HELLO_ACK,
 )
-from tests.bound import OLD_CLIENT, SERVER, BoundTestCase, signed, unsigned
 from tests.support import Site
+from tests.tls_bound import OLD_CLIENT, SERVER, BoundTestCase, signed, unsigned
 from tests.users import Person
 
 

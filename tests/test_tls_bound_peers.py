@@ -10,9 +10,9 @@ from socp_twisted.wire.vocabulary import (
     SERVER_DELIVER,
     USER_ADVERTISE,
 )
-from tests.bound import BoundTestCase, unsigned
 from tests.keyring import pub_of
 from tests.raw_ends import OURS, PeerEnd
+from tests.tls_bound import BoundTestCase, unsigned
 from tests.users import Person, key_name
 
 BINDS: Final = [*OURS, CAP_TLS_EXPORTER]

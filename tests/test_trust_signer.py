@@ -5,29 +5,9 @@ import threading
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.trust.signatures import check
-from socp_twisted.trust.signer import CACHED, InlineSigner, ThreadedSigner
+from socp_twisted.trust.signer import CACHED, ThreadedSigner
 from tests.keyring import key_of
 from tests.threads import ThreadReactor
-
-
-class InlineTests(SynchronousTestCase):
-    """The inline signer signs before it returns, each thing once."""
-
-    def test_signs(self) -> None:
-        """The signature is given before ``sign`` returns, and verifies."""
-        given: list[str] = []
-        InlineSigner(key_of("srv-a")).sign(b"data", given.append)
-        check(key_of("srv-a").public, b"data", given[0])
-
-    def test_once(self) -> None:
-        """The same data is signed once, other data again."""
-        signer = InlineSigner(key_of("srv-a"))
-        given: list[str] = []
-        for data in (b"one", b"two", b"one", b"one"):
-            signer.sign(data, given.append)
-        self.assertEqual((signer.made, signer.waiting), (2, 0))
-        self.assertEqual(given[0], given[3])
-        self.assertNotEqual(given[0], given[1])
 
 
 class ThreadedTests(SynchronousTestCase):

@@ -112,7 +112,7 @@ def _join(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
 def _confirm(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
     """A claimed link proves itself: LINK with our nonce, or any frame of others."""
     envelope = verified.envelope
-    is_bound = False
+    tls_bound = False
     if envelope.type == ERROR:
         return
     if CAP_POSSESSION in party.caps:
@@ -127,7 +127,7 @@ def _confirm(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
             party.name,
         ):
             raise Refused(ErrorCode.INVALID_SIG, "the proof answers another nonce")
-        is_bound = _check_tls(party, proof)
+        tls_bound = _check_tls(party, proof)
         party.hello = proof
     elif envelope.type == SERVER_HELLO_JOIN:
         raise Refused(ErrorCode.INVALID_SIG, "a claim is no proof of itself")
@@ -146,7 +146,7 @@ def _confirm(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
         mesh, party.name, host, hello.port, party.key, secure=hello.secure
     )
     server.caps = frozenset(hello.caps)
-    party.tls_bound = is_bound
+    party.tls_bound = tls_bound
     yield from link_up(mesh, party, server, hello.instance, envelope.ts)
     if CAP_POSSESSION not in party.caps:
         # It tells its users in WELCOME and nowhere else: dial it to be told.
@@ -168,12 +168,12 @@ def _welcome(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
         server_id,
     ):
         raise Refused(ErrorCode.INVALID_SIG, "the WELCOME answers another nonce")
-    is_bound = ours and _check_tls(party, told)
+    tls_bound = ours and _check_tls(party, told)
     known = mesh.directory.servers.get(server_id)
     if server_id == told.assigned_id:
         raise Refused(ErrorCode.NAME_IN_USE, f"it calls itself {server_id}, as we do")
-    bound = mesh.key_of(server_id)
-    if bound not in ("", party.key):
+    known_key = mesh.key_of(server_id)
+    if known_key not in ("", party.key):
         if not party.pinned:
             raise Refused(
                 ErrorCode.BAD_KEY, f"{server_id} is known here under another key"
@@ -191,7 +191,7 @@ def _welcome(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
     if known is None:
         mesh.make_room()
     # From here on nothing is refused: what is changed is told.
-    if bound not in ("", party.key):  # the operator's pin decides
+    if known_key not in ("", party.key):  # the operator's pin decides
         if known is not None:
             yield from forget_server(mesh, server_id)
         mesh.pins.pop(server_id, None)
@@ -217,7 +217,7 @@ def _welcome(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
         ),
         to=server_id,
     )
-    party.name, party.caps, party.tls_bound = server_id, server.caps, is_bound
+    party.name, party.caps, party.tls_bound = server_id, server.caps, tls_bound
     yield from link_up(mesh, party, server, told.instance, envelope.ts)
     yield from _learn(mesh, server_id, told, envelope.ts)
 

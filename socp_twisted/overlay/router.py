@@ -48,13 +48,13 @@ class Router:
         That of the server in ``from``.  One that we never heard of may introduce
         itself with SERVER_ANNOUNCE, signed with the key that it brings.
         """
-        bound = self.mesh.key_of(envelope.sender)
-        if bound and (
+        known = self.mesh.key_of(envelope.sender)
+        if known and (
             envelope.sender in self.mesh.directory.servers
             or envelope.type == SERVER_ANNOUNCE
         ):
-            return bound
-        if not bound and envelope.type == SERVER_ANNOUNCE:
+            return known
+        if not known and envelope.type == SERVER_ANNOUNCE:
             return ServerHello.read(envelope.payload).pubkey
         raise Refused(ErrorCode.USER_NOT_FOUND, f"server {envelope.sender} is unknown")
 

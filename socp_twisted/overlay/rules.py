@@ -3,7 +3,7 @@ What follows from a server's frame?  One function per message type.  (SOCP 8)
 
 A rule sees a frame whose signature was verified with the key of the server in ``from``,
 which need not be the server at the other end of the link: gossip travels on.  A frame
-without a signature came over a link that is bound, from its other end, and ends here.
+without a signature came over a TLS-bound link, from its other end, and ends here.
 """
 
 from collections.abc import Callable, Iterator

@@ -54,7 +54,7 @@ def verify(envelope: Envelope, key: str) -> Verified:
 
 def trust_link(envelope: Envelope, key: str, *, sender: str, to: str) -> Verified:
     """
-    Believe an unsigned frame of a link that is bound: its TLS is ``sender``'s, to us.
+    Believe an unsigned frame of a TLS-bound link: its TLS is ``sender``'s, to us.
 
     ``key`` signed the link's channel binding (RFC 9266), and ``to`` is our own id.
     Raise ``InvalidSignature`` for what the link does not vouch for: what somebody else

@@ -139,35 +139,6 @@ class _Lanes:
         heapq.heappush(self._turns, turn)
 
 
-class InlineSigner:
-    """Signs at once, in the caller's thread: for tests and tools."""
-
-    def __init__(self, key: SigningKey) -> None:
-        self._key = key
-        self._cache = _Cache(CACHED)
-        self.made = 0
-
-    @property
-    def waiting(self) -> int:
-        """Nothing ever waits here."""
-        return 0
-
-    def sign(self, data: bytes, done: Done, lane: int = 0) -> None:
-        """Call ``done`` before returning."""
-        sig = self._cache.get(data)
-        if sig is None:
-            sig = sign(self._key, data)
-            self.made += 1
-            self._cache.keep(data, sig)
-        done(sig)
-
-    def start(self) -> None:
-        """Nothing to do."""
-
-    def stop(self) -> None:
-        """Nothing to do."""
-
-
 class ThreadedSigner:
     """Signs on as many threads as there are cores."""
 

@@ -68,7 +68,7 @@ TO_ONE: Final = frozenset(
         ERROR,
     }
 )
-"""What one server says to another alone: over a bound link it needs no signature."""
+"""What one server says to another alone: over a TLS-bound link it needs none."""
 
 # -- addresses (SOCP 6) ----------------------------------------------------------------
 
@@ -114,7 +114,7 @@ CAP_BOUND: Final = "bound"  # puts type, recipient and time under the signature
 CAP_LINKS: Final = "links"  # tells its neighbours in HEARTBEAT
 CAP_ACKS: Final = "acks"  # answers a delivery with ACK or ERROR
 CAP_CHANNEL: Final = "channel"  # hands one public ciphertext to everybody who can
-CAP_TLS_EXPORTER: Final = "tls-exporter"  # believes unsigned frames on a bound link
+CAP_TLS_EXPORTER: Final = "tls-exporter"  # believes unsigned frames of a TLS-bound link
 EXTRA_BLOCKS: Final = "blocks"  # decrypts text of several OAEP blocks
 EXTRA_RECEIPTS: Final = "receipts"  # acknowledges each message that it was given
 EXTRA_CHANNEL: Final = "channel-key"  # opens a public message sealed once for all
