@@ -124,3 +124,13 @@ def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -
 def _pem(key: ec.EllipticCurvePrivateKey, password: bytes = b"") -> bytes:
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+OURS: Final = Authority("ours")
+"""The authority that the nodes of a test trust."""
+
+GOOD: Final = OURS.issue()
+"""A certificate for this machine."""
+
+EXPIRED: Final = OURS.issue(valid=(-2 * _DAY, -_DAY))
+NOT_YET: Final = OURS.issue(valid=(_DAY, 2 * _DAY))

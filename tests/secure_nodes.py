@@ -1,7 +1,7 @@
 """Nodes in this process that serve wss://, their users, and who is in between."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
@@ -20,15 +20,12 @@ from socp_twisted.net.certificate import SecureFactory, ServerCertificate
 from socp_twisted.net.tls import Trust
 from socp_twisted.service import NodeService
 from socp_twisted.wire.envelope import Envelope
-from tests.certificates import Authority
+from tests.certificates import GOOD, OURS
 from tests.keyring import key_of, pub_of
 from tests.loopback import loopback
 from tests.neighbours import InteropTestCase
 
 reactor: Any = global_reactor
-
-OURS: Final = Authority("ours")
-GOOD: Final = OURS.issue()
 
 
 class Node:

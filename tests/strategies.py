@@ -28,6 +28,12 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=24)
 """Text that UTF-8 can carry: everything but lone surrogates."""
 
+nasty = st.text(
+    st.characters()
+    | st.sampled_from("\x1b\n\r\t\u202e\u2066\u200d\u200c\ufe0f\u200b\ufeff\u0301./\\")
+)
+"""Text that would like to act on a terminal, or to lead out of a folder."""
+
 integers = st.integers(-MAX_INTEGER, MAX_INTEGER)
 times = st.integers(0, MAX_INTEGER)
 """``ts``, in milliseconds."""

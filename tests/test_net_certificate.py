@@ -1,7 +1,6 @@
 """With what can a server be told to answer over TLS, and with what not?"""
 
 import os
-from datetime import timedelta
 from pathlib import Path
 from time import time
 from typing import Final
@@ -11,13 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.net.certificate import ServerCertificate
 from socp_twisted.net.tls import Trust
-from tests.certificates import Authority
+from tests.certificates import EXPIRED, GOOD, NOT_YET, OURS
 
-DAY: Final = timedelta(days=1)
-OURS: Final = Authority("ours")
-GOOD: Final = OURS.issue()
-EXPIRED: Final = OURS.issue(valid=(-2 * DAY, -DAY))
-NOT_YET: Final = OURS.issue(valid=(DAY, 2 * DAY))
 ANOTHER: Final = OURS.issue()
 
 

@@ -16,10 +16,10 @@ from socp_twisted.net.mesh import MeshService
 from socp_twisted.overlay.effects import Heard
 from socp_twisted.tap import Options, makeService
 from socp_twisted.wire.limits import Limits
-from tests.certificates import Certificate
+from tests.certificates import GOOD, OURS, Certificate
 from tests.keyfiles import write_key_file
 from tests.processes import NodeProcess, ProcessTestCase
-from tests.secure_nodes import GOOD, OURS, SecureCase
+from tests.secure_nodes import SecureCase
 
 
 class MeshTests(SecureCase):

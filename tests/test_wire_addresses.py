@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from socp_twisted.wire.addresses import is_host
+from socp_twisted.wire.addresses import is_host, is_loopback
 
 
 class HostTests(SynchronousTestCase):
@@ -32,3 +32,14 @@ class HostTests(SynchronousTestCase):
             b"a",
         ):
             self.assertFalse(is_host(other), repr(other))
+
+
+class LoopbackTests(SynchronousTestCase):
+    """Only what stays on this machine needs no TLS."""
+
+    def test_hosts(self) -> None:
+        """Names and addresses."""
+        for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
+            self.assertTrue(is_loopback(host), host)
+        for host in ("0.0.0.0", "::", "192.0.2.1", "chat.example", "localhost.example"):
+            self.assertFalse(is_loopback(host), host)

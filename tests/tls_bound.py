@@ -6,18 +6,14 @@ from twisted.internet import ssl
 
 from socp_twisted.net.tls import tls_exporter
 from socp_twisted.wire.envelope import Envelope
-from tests.certificates import Authority
+from tests.certificates import GOOD, OURS
 from tests.posting import PostTestCase
 from tests.raw_ends import PeerEnd
 from tests.support import Site
 from tests.users import Person
 
-OURSELVES: Final = Authority("ours")
-CERTIFICATE: Final = OURSELVES.issue()
-ROOT: Final = ssl.Certificate.loadPEM(OURSELVES.pem)
-SERVER: Final = ssl.PrivateCertificate.loadPEM(
-    CERTIFICATE.key + CERTIFICATE.chain
-).options()
+ROOT: Final = ssl.Certificate.loadPEM(OURS.pem)
+SERVER: Final = ssl.PrivateCertificate.loadPEM(GOOD.key + GOOD.chain).options()
 CLIENT: Final = ssl.optionsForClientTLS("localhost", trustRoot=ROOT)
 OLD_CLIENT: Final = ssl.optionsForClientTLS(
     "localhost",
