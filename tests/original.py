@@ -205,11 +205,6 @@ class OriginalServer(ServerFactory):
         told = {"user_id": key.owner, "server_id": self.id, "pubkey": key.public}
         self._tell_all("USER_ADVERTISE", {**told, "meta": {}})
 
-    def logout(self, user_id: str) -> None:
-        """A user leaves."""
-        del self.users[user_id]
-        self._tell_all("USER_REMOVE", {"user_id": user_id, "server_id": self.id})
-
     def write_to(
         self, sender: str, to: str, text: str, *, channel: bool = False
     ) -> None:

@@ -42,11 +42,6 @@ class RawEnd(WebSocketClientProtocol):  # type: ignore[misc]
         super().__init__()
         self.received: list[Envelope] = []
         self.closed: tuple[int | None, str | None] | None = None
-        self.was_open = False
-
-    def onOpen(self) -> None:
-        """Note that the server took us for a WebSocket."""
-        self.was_open = True
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Keep a frame."""

@@ -1,4 +1,4 @@
-"""Which messages still wait for an answer?"""
+"""Which frames of files still wait for an answer?"""
 
 from twisted.trial.unittest import SynchronousTestCase
 

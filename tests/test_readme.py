@@ -1,6 +1,7 @@
 """Is what the README says of the command line true?"""
 
 import re
+from dataclasses import fields
 from importlib.metadata import metadata
 from pathlib import Path
 from textwrap import dedent
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import socp_twisted
 from socp_twisted import client
 from socp_twisted.tap import Options
+from socp_twisted.wire.limits import Limits
 
 
 def readme() -> str:
@@ -35,6 +37,14 @@ class ReadmeTests(SynchronousTestCase):
             if name not in ("help", "version")
         }
         self.assertEqual(told, existing)
+
+    def test_limits(self) -> None:
+        """What a limit bounds is said there as the limit itself says it."""
+        told = " ".join(readme().split())
+        for limit in fields(Limits):
+            name = limit.name.replace("_", "-")
+            row = f"``--max-{name}`` ``{limit.default}`` {limit.metadata['what']} "
+            self.assertIn(row, told)
 
     def test_bot(self) -> None:
         """The bot is the one that the package's own documentation shows, and tests."""

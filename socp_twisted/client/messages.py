@@ -1,4 +1,4 @@
-"""Texts to others and from others: what is sent, what is shown.  (SOCP 9.2, 9.3)"""
+"""How do texts go out and come in, and what is shown of them?  (SOCP 9.2, 9.3)"""
 
 from dataclasses import dataclass, field
 from typing import Any, Final

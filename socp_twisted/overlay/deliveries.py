@@ -1,4 +1,8 @@
-"""Which messages of our users still wait for an answer from elsewhere?"""
+"""
+Which frames of files still wait for another server's answer?
+
+Messages do not: they are on disk, and ``post`` waits for theirs.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,7 +15,7 @@ from socp_twisted.wire.vocabulary import ACK, ANSWER_TIMEOUT
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message that another server was asked to deliver."""
+    """What another server was asked to deliver."""
 
     link: LinkId  # of the user who sent it
     server_id: str  # who should answer

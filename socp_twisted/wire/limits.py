@@ -38,7 +38,7 @@ class Limits:
     seen_age: int = _limit(600, "seconds for which they are remembered")
     queued: int = _limit(8 * 1024 * 1024, "bytes queued towards one connection")
     unread: int = _limit(30, "seconds for which a connection may read nothing")
-    unanswered: int = _limit(10_000, "messages waiting for another server's answer")
+    unanswered: int = _limit(10_000, "frames of files that wait for a server's answer")
     message: int = _limit(160 * 1024, "bytes of one message, sealed")
     channel: int = _limit(1_024, "messages to everybody that wait for receipts")
     held: int = _limit(1_000, "messages of one user that wait")

@@ -30,7 +30,6 @@ class ChaosNode(NodeProcess):
     def __init__(self, name: str, port: int, folder: Path, watch: Watch) -> None:
         super().__init__(name, port, folder, watch)
         self.gate: Gate | None = None
-        self.starts = 0
 
     @property
     def log(self) -> Path:
@@ -58,7 +57,6 @@ class ChaosNode(NodeProcess):
 
     def start(self) -> None:
         """Start a process, again with the same key and database."""
-        self.starts += 1
         (self.folder / f"socp-{self.name}.pid").unlink(missing_ok=True)
         super().start()
 
@@ -84,14 +82,12 @@ class ChildUser(ProcessProtocol):
         self._order = order
         self._watch = watch
         self.running = False
-        self.starts = 0
         self.errors = ""
 
     def start(self) -> None:
         """Start a process: the same key, the same home, the same journal."""
         assert not self.running
         self.running = True
-        self.starts += 1
         path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
         environ = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "tests.chaos.child"]
