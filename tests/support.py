@@ -33,8 +33,6 @@ class CachingSigner:
 
     def __init__(self, key_name: str) -> None:
         self._key_name = key_name
-        self.asked = 0
-        """Signatures that were asked for."""
         self._signed: set[bytes] = set()
 
     @property
@@ -44,7 +42,6 @@ class CachingSigner:
 
     def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
         """Call ``done`` before returning."""
-        self.asked += 1
         self._signed.add(data)
         done(signature(self._key_name, data))
 

@@ -361,7 +361,7 @@ class CostTests(ChannelCase):
             for number, name in enumerate(names)
         ]
         self.say(alice, "the key goes round")
-        before = a.signer.asked, b.signer.asked
+        before = a.signer.made, b.signer.made
         alice.said.clear()
         message_id, _ = alice.session.all("hello, all", self.now())
         self.settle()
@@ -371,7 +371,7 @@ class CostTests(ChannelCase):
         self.assertEqual(alice.outcomes(message_id), outcomes)
         for one in members:
             self.assertEqual(one.texts(), ["the key goes round", "hello, all"])
-        spent = a.signer.asked - before[0], b.signer.asked - before[1]
+        spent = a.signer.made - before[0], b.signer.made - before[1]
         return (*spent, len(alice.said))
 
     def test_few(self) -> None:

@@ -97,9 +97,9 @@ class UserTests(BoundTestCase):
         a = self.start()
         plain, bob = self.person(a, "alice"), self.person(a, "bob")
         bound = self.bound(a, "alice")
-        before = a.signer.asked
+        before = a.signer.made
         ts = bob.tell("alice")
-        self.assertEqual(a.signer.asked - before, 1)
+        self.assertEqual(a.signer.made - before, 1)
         with_sig = plain.only("USER_DELIVER")
         without = bound.only("USER_DELIVER")
         self.assertTrue(with_sig.sig)
@@ -238,10 +238,10 @@ class CountTests(BoundTestCase):
         enter = self.bound if self.network.tls else self.person
         alice, bob = enter(here, "alice"), enter(there, "bob")
         alice.tell("bob", "one")
-        before = sum(site.signer.asked for site in sites)
+        before = sum(site.signer.made for site in sites)
         ts = alice.tell("bob", "two", id=ack)
         self.assertEqual(self.given(bob)[1:], [ts])
-        return sum(site.signer.asked for site in sites) - before
+        return sum(site.signer.made for site in sites) - before
 
     def test_here_bound(self) -> None:
         """On one node: none, asked for an ACK or not."""
@@ -266,6 +266,6 @@ class CountTests(BoundTestCase):
         a = self.start()
         for user_id in ("bob", "carol"):
             self.bound(a, user_id)
-        before = a.signer.asked
+        before = a.signer.made
         self.bound(a, "alice")
-        self.assertEqual(a.signer.asked - before, 1)
+        self.assertEqual(a.signer.made - before, 1)
