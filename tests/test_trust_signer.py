@@ -10,6 +10,32 @@ from tests.keyring import key_of
 from tests.threads import ThreadReactor
 
 
+class GatedKey:
+    """A key that signs when the test lets it."""
+
+    def __init__(self) -> None:
+        self._key = key_of("srv-a")
+        self._gate = threading.Semaphore(0)
+        self._begun = threading.Semaphore(0)
+
+    def sign(self, digest: bytes) -> bytes:
+        """Wait for the test, and sign."""
+        self._begun.release()
+        if not self._gate.acquire(timeout=20):
+            raise AssertionError("the test has forgotten this signature")
+        return self._key.sign(digest)
+
+    def let(self, count: int) -> None:
+        """Let so many signatures be made."""
+        self._gate.release(count)
+
+    def wait(self, count: int) -> None:
+        """Wait until so many more are begun."""
+        for _ in range(count):
+            if not self._begun.acquire(timeout=20):
+                raise AssertionError("no thread signs")
+
+
 class ThreadedTests(SynchronousTestCase):
     """The threaded signer gives each its signature, from the reactor's thread."""
 
@@ -120,11 +146,13 @@ class LaneTests(SynchronousTestCase):
     """Lanes take turns: a long queue in one delays no other."""
 
     def setUp(self) -> None:
-        """Start one thread, which has two things to do at a time."""
+        """Start one thread, which signs when it may."""
         self.reactor = ThreadReactor()
-        self.signer = ThreadedSigner(self.reactor, key_of("srv-a"), 1)  # type: ignore[arg-type]
+        self.key = GatedKey()
+        self.signer = ThreadedSigner(self.reactor, self.key, 1)  # type: ignore[arg-type]
         self.signer.start()
         self.addCleanup(self.signer.stop)
+        self.addCleanup(self.key.let, 100)
         self.order: list[str] = []
 
     def sign(self, name: str, lane: int) -> None:
@@ -134,6 +162,7 @@ class LaneTests(SynchronousTestCase):
 
     def finish(self) -> None:
         """Run the reactor until nothing is waited for."""
+        self.key.let(self.signer.waiting)
         while self.signer.waiting:
             self.reactor.turn()
 
@@ -144,33 +173,60 @@ class LaneTests(SynchronousTestCase):
         self.sign("few", 2)
         self.sign("other", 3)
         self.finish()
-        self.assertEqual(
-            self.order[:6],
-            ["many 0", "many 1", "few", "other", "many 2", "many 3"],
-        )
+        self.assertEqual(self.order[:5], ["many 0", "few", "other", "many 1", "many 2"])
 
     def test_quiet(self) -> None:
         """Who was quiet comes before all those who were not, however many."""
         for number in range(3):
             for lane in range(1, 6):
                 self.sign(f"many {lane} {number}", lane)
-        while len(self.order) < 7:
-            self.reactor.turn()
-        done = len(self.order)
+        self.key.let(7)
+        self.key.wait(8)
         self.sign("quiet", 9)
         self.finish()
-        under_way = 2  # for the one thread, and handed to it already
-        self.assertEqual(self.order.index("quiet"), done + under_way)
+        self.assertEqual(self.order.index("quiet"), 8)
+
+    def test_together(self) -> None:
+        """While many wait, the reactor is woken once for several; else for each."""
+        for number in range(24):
+            self.sign(f"many {number}", number % 3)
+        self.key.let(1)
+        self.key.wait(2)
+        self.assertTrue(self.reactor.idle)
+        self.key.let(2)
+        self.key.wait(2)
+        self.reactor.turn()
+        self.assertEqual(len(self.order), 3)
+        self.finish()
+        self.sign("last", 1)
+        self.finish()
+        self.assertEqual(self.order[-1], "last")
+        self.assertTrue(self.reactor.idle)
+
+    def test_told_at_once(self) -> None:
+        """Who was quiet does not wait until there are several."""
+        for number in range(24):
+            self.sign(f"many {number}", 1)
+        self.key.let(8)
+        self.key.wait(9)
+        while not self.reactor.idle:
+            self.reactor.turn()
+        self.sign("quiet", 2)
+        self.key.let(2)
+        self.key.wait(2)
+        self.reactor.turn()
+        self.assertEqual(self.order[-1], "quiet")
+        self.finish()
 
     def test_forgotten(self) -> None:
         """Lanes that are gone leave nothing behind but a bounded note."""
-        from socp_twisted.trust.signer import QUIET_LANES, _Lanes
+        from socp_twisted.trust.signer import QUIET_LANES, _Job, _Lanes
 
-        lanes = _Lanes()
+        lanes, first, busy = _Lanes(), _Job(b"1", b"first"), _Job(b"2", b"busy")
         for lane in range(3 * QUIET_LANES):
-            lanes.push(lane, b"first")
-            self.assertEqual(lanes.pop(), b"first")
-            lanes.push(0, b"busy")
+            lanes.push(lane, first)
+            self.assertEqual(lanes.pop()[0], first)
+            lanes.push(0, busy)
             lanes.pop()
         self.assertLessEqual(len(lanes._over), QUIET_LANES)
         self.assertEqual((len(lanes._turns), bool(lanes)), (0, False))
@@ -205,9 +261,9 @@ class CacheTests(SynchronousTestCase):
 
         cache = _Cache(3)
         for n in range(3):
-            cache.keep(b"%d" % n, f"sig {n}")
+            cache.keep(b"%d" % n, b"data", f"sig {n}")
         cache.get(b"0")
-        cache.keep(b"3", "sig 3")
+        cache.keep(b"3", b"data", "sig 3")
         self.assertIsNone(cache.get(b"1"))
         self.assertEqual(cache.get(b"0"), "sig 0")
         self.assertEqual(cache.get(b"3"), "sig 3")

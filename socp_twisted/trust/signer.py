@@ -12,8 +12,8 @@ import itertools
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from functools import partial
-from typing import Protocol
+from threading import Lock
+from typing import NamedTuple, Protocol
 
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
@@ -34,6 +34,12 @@ Were there fewer than users online, each login would need a new one for each of 
 
 QUIET_LANES = 4096
 """Lanes of which it is kept when they were served last."""
+
+QUIET = 4
+"""Turns without one after which a lane is told of its signature at once, alone."""
+
+TOGETHER = 8
+"""Signatures that the reactor is told of at a time, at most, while many wait."""
 
 
 class Signer(Protocol):
@@ -65,23 +71,29 @@ class _Cache:
         self._limit = limit
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
-    def get(self, data: bytes) -> str | None:
-        name = _digest(data)
+    def get(self, name: bytes) -> str | None:
         sig = self._known.get(name)
         if sig is not None:
             self._known.move_to_end(name)
         return sig
 
-    def keep(self, data: bytes, sig: str) -> None:
+    def keep(self, name: bytes, data: bytes, sig: str) -> None:
         if len(data) > 4096:
             return  # a welcome or a list: large, and rarely the same twice
-        self._known[_digest(data)] = sig
+        self._known[name] = sig
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
 
 
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+class _Job(NamedTuple):
+    """What is to be signed, and the name that the cache has for it."""
+
+    name: bytes
+    data: bytes
 
 
 class _Lanes:
@@ -95,29 +107,31 @@ class _Lanes:
     """
 
     def __init__(self) -> None:
-        self._queues: dict[int, deque[bytes]] = {}
+        self._queues: dict[int, deque[_Job]] = {}
         self._turns: list[tuple[int, int, int, int]] = []
         """Heap: a turn's number, when the lane's last one was, order, lane."""
         self._over: dict[int, int] = {}
         """When the last turn of a lane is over, unless that is long ago."""
-        self._now = 0
+        self._now = self._count = 0
         self._order = itertools.count()
 
-    def __bool__(self) -> bool:
-        return bool(self._queues)
+    def __len__(self) -> int:
+        return self._count
 
-    def push(self, lane: int, data: bytes) -> None:
+    def push(self, lane: int, job: _Job) -> None:
         """Add to the end of a lane."""
         if lane not in self._queues:
             self._queues[lane] = deque()
             self._line_up(lane, self._over.get(lane, 0))
-        self._queues[lane].append(data)
+        self._queues[lane].append(job)
+        self._count += 1
 
-    def pop(self) -> bytes:
-        """Take the first of the lane whose turn it is."""
-        self._now, _, _, lane = heapq.heappop(self._turns)
+    def pop(self) -> tuple[_Job, bool]:
+        """Take the first of the lane whose turn it is; say whether it was quiet."""
+        self._now, over, _, lane = heapq.heappop(self._turns)
+        self._count -= 1
         queue = self._queues[lane]
-        data = queue.popleft()
+        job = queue.popleft()
         self._over[lane] = self._now + 1
         if queue:
             self._line_up(lane, self._now + 1)
@@ -127,12 +141,13 @@ class _Lanes:
                 self._over = {
                     one: at for one, at in self._over.items() if at > self._now
                 }
-        return data
+        return job, self._now - over >= QUIET
 
     def clear(self) -> None:
         """Drop everything."""
         self._queues.clear()
         self._turns.clear()
+        self._count = 0
 
     def _line_up(self, lane: int, over: int) -> None:
         turn = (max(self._now, over), over, next(self._order), lane)
@@ -140,7 +155,13 @@ class _Lanes:
 
 
 class ThreadedSigner:
-    """Signs on as many threads as there are cores."""
+    """
+    Signs on as many threads as there are cores.
+
+    Each thread takes the next payload itself when it is done with one.  While many wait
+    the reactor is told of several signatures at a time: to be woken for each costs it,
+    and the disk and the readers behind it, a fifth of what a signature does.
+    """
 
     _log = Logger()
 
@@ -153,14 +174,17 @@ class ThreadedSigner:
         """Use ``threads`` threads; ``None`` is one for each core."""
         self._reactor = reactor
         self._key = key
-        count = threads or os.cpu_count() or 1
-        self._pool = ThreadPool(count, count, "signer")
-        # Two for each thread: none waits for the reactor to hand it the next.
-        self._slots = 2 * count
+        self._count = threads or os.cpu_count() or 1
+        self._pool = ThreadPool(self._count, self._count, "signer")
         self._under_way: dict[bytes, list[Done]] = {}
-        self._lanes = _Lanes()
         self._cache = _Cache(CACHED)
         self.made = 0
+        # What the threads share with the reactor, each moment under the lock.
+        self._lock = Lock()
+        self._lanes = _Lanes()
+        self._at_work = 0
+        self._results: list[tuple[_Job, str | Failure]] = []
+        self._is_told = False
 
     @property
     def waiting(self) -> int:
@@ -169,15 +193,20 @@ class ThreadedSigner:
 
     def sign(self, data: bytes, done: Done, lane: int = 0) -> None:
         """Call ``done`` from the reactor; the same data under way is signed once."""
-        sig = self._cache.get(data)
+        name = _digest(data)
+        sig = self._cache.get(name)
         if sig is not None:
             done(sig)
-        elif data in self._under_way:
-            self._under_way[data].append(done)
+        elif name in self._under_way:
+            self._under_way[name].append(done)
         else:
-            self._under_way[data] = [done]
-            self._lanes.push(lane, data)
-            self._next()
+            self._under_way[name] = [done]
+            with self._lock:
+                self._lanes.push(lane, _Job(name, data))
+                one_more = self._at_work < self._count
+                self._at_work += one_more
+            if one_more:
+                self._pool.callInThread(self._work)
 
     def start(self) -> None:
         """Start the threads."""
@@ -185,36 +214,56 @@ class ThreadedSigner:
 
     def stop(self) -> None:
         """Stop the threads, after the signatures that they are at."""
-        self._lanes.clear()
+        with self._lock:
+            self._lanes.clear()
         self._under_way.clear()
         if self._pool.started:
             self._pool.stop()
 
-    def _next(self) -> None:
-        while self._lanes and self._slots:
-            self._slots -= 1
-            data = self._lanes.pop()
-            self._pool.callInThreadWithCallback(
-                partial(self._from_thread, data), sign, self._key, data
-            )
+    # -- on a thread -------------------------------------------------------------------
 
-    def _from_thread(self, data: bytes, success: bool, result: str | Failure) -> None:
-        self._reactor.callFromThread(self._finished, data, success, result)
+    def _work(self) -> None:
+        """Sign until nothing waits."""
+        while True:
+            with self._lock:
+                if not self._lanes:
+                    self._at_work -= 1
+                    return
+                job, was_quiet = self._lanes.pop()
+            try:
+                result: str | Failure = sign(self._key, job.data)
+            except Exception:
+                result = Failure()
+            with self._lock:
+                self._results.append((job, result))
+                enough = min(1 + len(self._lanes) // TOGETHER, TOGETHER)
+                is_time = was_quiet or len(self._results) >= enough
+                tell = is_time and not self._is_told
+                self._is_told |= tell
+            if tell:
+                self._reactor.callFromThread(self._finished)
 
-    def _finished(self, data: bytes, success: bool, result: str | Failure) -> None:
-        self._slots += 1
-        waiting = self._under_way.pop(data, [])
+    # -- on the reactor's --------------------------------------------------------------
+
+    def _finished(self) -> None:
+        with self._lock:
+            results, self._results = self._results, []
+            self._is_told = False
+        for job, result in results:
+            self._hand_out(job, result)
+
+    def _hand_out(self, job: _Job, result: str | Failure) -> None:
+        waiting = self._under_way.pop(job.name, [])
         sig = ""  # nothing that waits behind it must wait for ever
-        if success and isinstance(result, str):
+        if isinstance(result, Failure):
+            self._log.failure("could not sign", failure=result)
+        else:
             sig = result
             self.made += 1
-            self._cache.keep(data, sig)
-        elif isinstance(result, Failure):
-            self._log.failure("could not sign", failure=result)
+            self._cache.keep(job.name, job.data, sig)
         for done in waiting:
             try:
                 done(sig)
             except Exception:
                 # Whoever it was for has left: the others still want theirs.
                 self._log.failure("bug while sending what was signed")
-        self._next()
