@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from ctypes import (
     CDLL,
     POINTER,
+    PyDLL,
     addressof,
     byref,
     c_char_p,
@@ -73,6 +74,13 @@ _FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
 }
 """Return type, then arguments, of each function: all are in 1.1.1 and in 3 alike."""
 
+_LONG: Final = frozenset({"EVP_PKEY_keygen", "EVP_PKEY_check", "EVP_PKEY_sign"})
+"""
+Those during which others get the GIL.
+
+To get it back from a busy reactor takes up to 5 ms: not ten times for a signature.
+"""
+
 
 class LibcryptoError(Exception):
     """A call of libcrypto failed; the text is from its own queue of errors."""
@@ -98,10 +106,11 @@ def libcrypto() -> CDLL:
     """Return OpenSSL's libcrypto, 1.1.1 or later, or raise ``ConfigurationError``."""
     for name in names():
         with contextlib.suppress(OSError, AttributeError):  # no such file, or function
-            lib = CDLL(name)  # not PyDLL, which would keep the GIL
+            lib, brief = CDLL(name), PyDLL(name)  # the second keeps the GIL
             for function, (result, *arguments) in _FUNCTIONS.items():
-                bound = getattr(lib, function)
+                bound = getattr(lib if function in _LONG else brief, function)
                 bound.restype, bound.argtypes = result, arguments
+                setattr(lib, function, bound)
             # LibreSSL counts its versions differently, and has no multi-prime keys.
             is_openssl = lib.OpenSSL_version(0).startswith(b"OpenSSL ")
             if is_openssl and lib.OpenSSL_version_num() >= 0x10101000:
