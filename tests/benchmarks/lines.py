@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 from tests.fuzz.garbage import CLOSE, PING, PONG, piece, request
 
-READ: Final = 256 * 1024
+READ: Final = 64 * 1024
 EXPORTER: Final = b"EXPORTER-Channel-Binding"
 
 
@@ -47,6 +47,7 @@ class Line:
                 SSL.Context(SSL.TLS_CLIENT_METHOD), self._socket
             )
             self._socket.set_connect_state()
+        self._wanted = EVENT_READ
         self._selector.register(self._plain, EVENT_READ, self)
         self.write(request(parts.port))
 
@@ -108,7 +109,9 @@ class Line:
             self.close(f"connection lost: {why!r}")
             return
         wanted = EVENT_READ | (EVENT_WRITE if self._out else 0)
-        self._selector.modify(self._plain, wanted, self)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._selector.modify(self._plain, wanted, self)
 
     def _read(self) -> None:
         data, at = self._in, 0
