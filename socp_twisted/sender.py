@@ -19,7 +19,14 @@ from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.profile import harmless
 from socp_twisted.trust.signer import Signer
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import ERROR, EVERYBODY, STATES
+from socp_twisted.wire.payloads import MAX_RECEIPTS
+from socp_twisted.wire.vocabulary import (
+    ACK,
+    CAP_ACK_LISTS,
+    ERROR,
+    EVERYBODY,
+    STATES,
+)
 
 EVERYBODYS_LANE = 0
 """Presence and heartbeats: what goes to many takes turns with each of them."""
@@ -47,12 +54,18 @@ class Sender:
         self._last_ts = 0
         self._ids = itertools.count()
         self._first_id = uuid.uuid4().hex
+        self._owed: dict[tuple[LinkId, str], list[str]] = {}
+        """What else has arrived since an ACK of this kind went to be signed."""
 
     def send(self, effect: Send) -> None:
         """Send one frame on one link."""
         party = self._mesh.parties.get(effect.link)
-        if party is not None and not party.is_closing:
-            to = effect.to or party.name or EVERYBODY
+        if party is None or party.is_closing:
+            return
+        to = effect.to or party.name or EVERYBODY
+        if effect.type == ACK and self._can_gather(to, effect.payload):
+            self._acknowledge(party, effect, to)
+        else:
             self._send([party], effect, to, effect.link, effect.extra)
 
     def send_all(self, effect: SendAll) -> None:
@@ -80,6 +93,42 @@ class Sender:
             payload["msg_ref"] = effect.msg_ref
         self.send(Send(effect.link, ERROR, payload))
 
+    # -- several ACKs in one -----------------------------------------------------------
+
+    def _can_gather(self, to: str, payload: Mapping[str, Any]) -> bool:
+        server = self._mesh.directory.servers.get(to)
+        return (
+            server is not None
+            and CAP_ACK_LISTS in server.caps
+            and payload.keys() == {"msg_ref", "status"}
+            and payload["status"] == "delivered"
+        )
+
+    def _acknowledge(self, party: Party, effect: Send, to: str) -> None:
+        """Send an ACK, or add it to what the next one says once this one is signed."""
+        kind = (party.link, to)
+        owed = self._owed.get(kind)
+        if owed is None:
+            self._owed[kind] = []
+            self._send([party], effect, to, party.link, then=lambda: self._owe(kind))
+        elif len(owed) < MAX_RECEIPTS:
+            owed.append(effect.payload["msg_ref"])
+        else:
+            self._send([party], effect, to, party.link)
+
+    def _owe(self, kind: tuple[LinkId, str]) -> None:
+        """An ACK is signed: send one for all that have arrived meanwhile."""
+        refs = self._owed.pop(kind)
+        link, to = kind
+        party = self._mesh.parties.get(link)
+        if refs and party is not None and not party.is_closing:
+            told: dict[str, Any] = {"msg_refs": refs, "status": "delivered"}
+            if len(refs) == 1:
+                told = {"msg_ref": refs[0], "status": "delivered"}
+            self._acknowledge(party, Send(link, ACK, told), to)
+
+    # -- making frames -----------------------------------------------------------------
+
     def _send(
         self,
         parties: Sequence[Party],
@@ -87,16 +136,19 @@ class Sender:
         to: str,
         lane: int,
         extra: Mapping[str, Any] | None = None,
+        then: Callable[[], None] | None = None,
     ) -> None:
-        """Send a frame of ours, signed to those who need the signature."""
+        """Send a frame of ours, signed to those who need it, and ``then`` go on."""
         envelope = self._write(effect, to, parties[0].is_server, extra)
         signed = plain = None
         for party in parties:
             if party.needs_no_signature(effect.type, to):
                 draft = plain = plain or Draft(envelope.to_frame())
             else:
-                draft = signed = signed or self._draft(envelope, lane)
+                draft = signed = signed or self._draft(envelope, lane, then)
             self._push(party.link, draft)
+        if signed is None and then is not None:
+            then()
 
     def _write(
         self,
@@ -120,7 +172,9 @@ class Sender:
             extra=extra,
         )
 
-    def _draft(self, envelope: Envelope, lane: int) -> Draft:
+    def _draft(
+        self, envelope: Envelope, lane: int, then: Callable[[], None] | None
+    ) -> Draft:
         """Begin a frame of ours; it waits for its signature, and others do not."""
         draft = Draft()
 
@@ -128,6 +182,8 @@ class Sender:
             # Without a signature, which would be our bug, others still want theirs.
             draft.finish(envelope.to_frame(sig) if sig else b"")
             self._after()
+            if then is not None:
+                then()
 
         self._signer.sign(envelope.signed, signed, lane)
         return draft

@@ -11,6 +11,7 @@ from socp_twisted.wire.payloads import (
     ChannelMessage,
     ChannelReceipts,
     ChannelShare,
+    DeliveryAnswers,
     ErrorReport,
     FileChunk,
     FileEnd,
@@ -65,6 +66,7 @@ LEAST: dict[type[Payload], dict[str, Any]] = {
     },
     ChannelReceipts: {},
     ChannelAnswer: {"msg_ref": "r", "received": []},
+    DeliveryAnswers: {"msg_refs": []},
     ErrorReport: {"code": "TIMEOUT"},
 }
 

@@ -5,20 +5,58 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from autobahn.websocket import USES_NVX
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.trust.signatures import check, sign
-from socp_twisted.wire.vocabulary import EXTRA_CHANNEL, EXTRA_RECEIPTS
+from socp_twisted.wire.vocabulary import CAP_ACK_LISTS, EXTRA_CHANNEL, EXTRA_RECEIPTS
 from tests.benchmarks.presence import arrivals
 from tests.keyring import key_of
-from tests.support import Site
+from tests.support import CountedNode, Site
 from tests.users import UserTestCase
 
 MOST_PER_LOGIN = 6
 """Signatures of three nodes for one login as this project's clients do it."""
+
+
+class SlowSigner:
+    """A signer that takes its time for ACKs: until the test lets it go on."""
+
+    waiting = 0
+
+    def __init__(self, signer: Any) -> None:
+        self._signer = signer
+        self._held: list[tuple[bytes, Callable[[str], None]]] = []
+
+    def sign(self, data: bytes, done: Callable[[str], None], lane: int = 0) -> None:
+        """Keep an ACK for later."""
+        if b'"type":"ACK"' in data:
+            self._held.append((data, done))
+        else:
+            self._signer.sign(data, done, lane)
+
+    def let(self) -> int:
+        """Sign what is kept; return how much that was."""
+        held, self._held = self._held, []
+        for data, done in held:
+            self._signer.sign(data, done)
+        return len(held)
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def stop(self) -> None:
+        """Nothing to do."""
+
+
+class SlowNode(CountedNode):
+    """A node whose ACKs wait for their signatures."""
+
+    def __init__(self, reactor: Any, signer: Any, *args: Any, **kwargs: Any) -> None:
+        self.signer = SlowSigner(signer)
+        super().__init__(reactor, self.signer, *args, **kwargs)
 
 
 @contextmanager
@@ -84,6 +122,40 @@ class SignatureTests(CountTestCase):
         alice.tell("bob")
         bob.only("USER_DELIVER")
         self.assertLessEqual(self.made(*sites) - before, 3)
+
+    def test_acks_together(self) -> None:
+        """What arrives while an ACK is signed is in the next one: all at once."""
+        told, counted = self._acks_of_six()
+        self.assertEqual(told, [1, 1])
+        self.assertEqual(counted, 2)
+
+    def test_acks_apart(self) -> None:
+        """A server that does not say that it reads lists gets one for each."""
+        told, counted = self._acks_of_six(without=CAP_ACK_LISTS)
+        self.assertEqual(told, [6])
+        self.assertEqual(counted, 6)
+
+    def _acks_of_six(self, without: str = "") -> tuple[list[int], int]:
+        """Return how many ACKs six deliveries cost, each time the signer is let."""
+        a = self.start("srv-a", 8765)
+        b = self.start("srv-b", 8766, [a], kind=SlowNode)
+        self.network.pass_time(8)
+        self.assert_mesh(a, b)
+        there = b.node.mesh.directory.servers["srv-a"]
+        there.caps -= {without}
+        [alice], [bob] = self.users(a, "alice"), self.users(b, "bob")
+        names = [f"m{n}" for n in range(6)]
+        for name in names:
+            alice.tell("bob", id=name)
+        self.assertEqual(len(bob.of("USER_DELIVER")), 6)
+        self.assertEqual(alice.outcomes(), [])
+        signer, before = cast(SlowNode, b.node).signer, a.node.counted["ACK"]
+        told = []
+        while count := signer.let():
+            told.append(count)
+            self.network.settle()
+        self.assertEqual(alice.outcomes(), [(name, "delivered") for name in names])
+        return told, a.node.counted["ACK"] - before
 
     def test_login(self) -> None:
         """A login costs the same whether few are online or many."""

@@ -20,6 +20,7 @@ from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import ServerHello
 from socp_twisted.wire.vocabulary import (
     AGENT,
+    CAP_ACK_LISTS,
     CAP_ACKS,
     CAP_BOUND,
     CAP_CHANNEL,
@@ -34,7 +35,14 @@ from socp_twisted.wire.vocabulary import (
     USER_REMOVED,
 )
 
-CAPS = [CAP_ACKS, CAP_BOUND, CAP_CHANNEL, CAP_LINKS, CAP_POSSESSION]
+CAPS = [
+    CAP_ACK_LISTS,
+    CAP_ACKS,
+    CAP_BOUND,
+    CAP_CHANNEL,
+    CAP_LINKS,
+    CAP_POSSESSION,
+]
 
 
 @dataclass(slots=True)

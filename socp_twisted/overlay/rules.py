@@ -28,6 +28,7 @@ from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import (
     ChannelAdd,
+    DeliveryAnswers,
     ErrorReport,
     Heartbeat,
     Routed,
@@ -314,19 +315,26 @@ def error(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
 
 
 def ack(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
-    """A delivery arrived: tell the user who sent it."""
+    """Deliveries arrived: tell the users who sent them."""
     if envelope.to not in ("", mesh.server_id):
         yield from pass_on(mesh, party, envelope)
         return
     reference = envelope.payload.get("msg_ref")
     if "received" in envelope.payload:
         yield from channel_rules.answered(mesh, envelope)
+    elif "msg_refs" in envelope.payload:
+        for one in DeliveryAnswers.read(envelope.payload).msg_refs:
+            yield from _arrived(mesh, one, envelope.sender)
     elif type(reference) is str:
-        waiting = mesh.deliveries.settle(reference, envelope.sender)
-        if waiting is not None:
-            yield from waiting.delivered()
-        else:
-            yield Settled(reference, envelope.sender)
+        yield from _arrived(mesh, reference, envelope.sender)
+
+
+def _arrived(mesh: Mesh, reference: str, server_id: str) -> Iterator[Effect]:
+    waiting = mesh.deliveries.settle(reference, server_id)
+    if waiting is not None:
+        yield from waiting.delivered()
+    else:
+        yield Settled(reference, server_id)
 
 
 def nothing(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:

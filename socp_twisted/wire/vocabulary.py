@@ -113,6 +113,7 @@ CAP_POSSESSION: Final = "possession"  # signs the other end's nonce in WELCOME a
 CAP_BOUND: Final = "bound"  # puts type, recipient and time under the signature
 CAP_LINKS: Final = "links"  # tells its neighbours in HEARTBEAT
 CAP_ACKS: Final = "acks"  # answers a delivery with ACK or ERROR
+CAP_ACK_LISTS: Final = "ack-lists"  # reads an ACK for several deliveries
 CAP_CHANNEL: Final = "channel"  # hands one public ciphertext to everybody who can
 CAP_TLS_EXPORTER: Final = "tls-exporter"  # believes unsigned frames of a TLS-bound link
 EXTRA_BLOCKS: Final = "blocks"  # decrypts text of several OAEP blocks

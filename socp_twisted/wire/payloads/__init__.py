@@ -7,6 +7,7 @@ came, not through here.
 """
 
 from socp_twisted.wire.payloads.answers import (
+    DeliveryAnswers,
     ErrorReport,
 )
 from socp_twisted.wire.payloads.channel import (
@@ -60,6 +61,7 @@ __all__ = [
     "ChannelMessage",
     "ChannelReceipts",
     "ChannelShare",
+    "DeliveryAnswers",
     "ErrorReport",
     "FileChunk",
     "FileEnd",
