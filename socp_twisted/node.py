@@ -28,6 +28,7 @@ from socp_twisted.overlay.directory import Directory
 from socp_twisted.overlay.effects import (
     Answer,
     Effect,
+    Foreseen,
     Forward,
     Gradually,
     HangUp,
@@ -488,6 +489,7 @@ _PERFORMERS: dict[type, Callable[[Node, Any], None]] = {
     Send: lambda node, effect: node._sender.send(effect),
     SendAll: lambda node, effect: node._sender.send_all(effect),
     Gradually: lambda node, effect: node._portions.begin(effect),
+    Foreseen: lambda node, effect: node._sender.foresee(effect),
     Forward: lambda node, effect: node._sender.forward(effect),
     Answer: lambda node, effect: node._sender.answer(effect),
     HangUp: Node._hang_up,

@@ -9,10 +9,11 @@ when the recipient is seen.  The sender is told ``delivered``, ``queued`` and th
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
@@ -25,7 +26,7 @@ from socp_twisted.overlay.content import (
     recipient,
 )
 from socp_twisted.overlay.directory import key_hash
-from socp_twisted.overlay.effects import Answer, Effect, Send, Settled
+from socp_twisted.overlay.effects import Answer, Effect, Foreseen, Send, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.store.interface import (
@@ -116,7 +117,13 @@ class Post:
     async def _take(self, message: Message) -> None:
         """Keep a message, and send it after those that were kept before it."""
         limits = self._mesh.limits
-        kept = await self._store.accept(message, limits.held, limits.held_in_all)
+        keeping = Deferred.fromCoroutine(
+            self._store.accept(message, limits.held, limits.held_in_all)
+        )
+        if message.state == State.DELIVERED:
+            # While the disk is at work the signer can be, too: it is sent after both.
+            self._perform([Foreseen(self._deliveries(message))])
+        kept = await keeping
         if kept is None:
             raise Refused(
                 ErrorCode.LIMIT,
@@ -131,6 +138,14 @@ class Post:
         finally:
             flow.lock.release()
             self._drop_if_idle(kept.recipient, flow)
+
+    def _deliveries(self, message: Message) -> Iterator[Effect]:
+        """Say how a message goes to a user of ours who gives no receipts."""
+        content = {**message.payload}
+        del content[_FOR_KEY]
+        sent = self._dispatch(message, content)
+        if sent is not None:
+            yield from sent.effects
 
     def _arrives_at_once(self, to: str, key: str) -> bool:
         """Say whether a message is delivered as soon as it is sent."""

@@ -12,12 +12,20 @@ from typing import Any
 
 from socp_twisted.net.link import Link
 from socp_twisted.net.outbox import Draft
-from socp_twisted.overlay.effects import Answer, Forward, LinkId, Send, SendAll
+from socp_twisted.overlay.effects import (
+    Answer,
+    Foreseen,
+    Forward,
+    LinkId,
+    Send,
+    SendAll,
+)
 from socp_twisted.overlay.freshness import bind
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.profile import harmless
 from socp_twisted.trust.signer import Signer
+from socp_twisted.wire.encoding import canonical
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import MAX_RECEIPTS
 from socp_twisted.wire.vocabulary import (
@@ -76,6 +84,21 @@ class Sender:
         if parties:
             lane = effect.links[0] if len(effect.links) == 1 else EVERYBODYS_LANE
             self._send(parties, effect, effect.to, lane)
+
+    def foresee(self, effect: Foreseen) -> None:
+        """Have signed, if the signer is idle, what users will soon be sent."""
+        if self._signer.waiting:
+            return
+        for one in effect.effects:
+            if isinstance(one, SendAll) and one.links:
+                parties = (self._mesh.parties.get(link) for link in one.links)
+                if any(
+                    party is not None and not party.needs_no_signature(one.type, one.to)
+                    for party in parties
+                ):
+                    # Who asks for it once it is to be sent finds it, or waits for it.
+                    signed = canonical(one.payload)
+                    self._signer.sign(signed, lambda sig: None, one.links[0])
 
     def forward(self, effect: Forward) -> None:
         """Send somebody else's frame as it came."""

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, cast
 
 from autobahn.websocket import USES_NVX
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.trust.signatures import check, sign
@@ -110,6 +111,31 @@ class SignatureTests(CountTestCase):
             alice.tell("bob", id=reference)
             self.assertEqual(self.made(site) - before, signatures)
         self.assertEqual(len(bob.of("USER_DELIVER")), 2)
+
+    def test_foreseen(self) -> None:
+        """It is signed while the disk is at work, once, and sent after both."""
+        [site] = self.mesh(1)
+        alice, bob = self.users(site, "alice", "bob")
+        signer, store = site.signer, self.stores[site.id]
+        answers: list[Deferred[None]] = []
+        accept = store.accept
+
+        async def slow(*args: Any) -> Any:
+            answers.append(Deferred())
+            await answers[-1]
+            return await accept(*args)
+
+        self.patch(store, "accept", slow)
+        for busy in (False, True):
+            signer.waiting = int(busy)
+            before, given = signer.made, len(bob.of("USER_DELIVER"))
+            alice.tell("bob")
+            self.assertEqual(signer.made - before, int(not busy))
+            self.assertEqual(len(bob.of("USER_DELIVER")), given)
+            answers[-1].callback(None)
+            self.network.settle()
+            self.assertEqual(len(bob.of("USER_DELIVER")), given + 1)
+            self.assertEqual(signer.made - before, 1)
 
     def test_across(self) -> None:
         """Between two servers: one each, and the answer from server to server."""

@@ -47,6 +47,17 @@ class Gradually:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """
+    Sign, while nobody else wants a signature, what will soon be sent in these words.
+
+    Nothing is sent.  ``effects`` are not made if somebody wants one.
+    """
+
+    effects: Iterator["Effect"]
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Send somebody else's frame on as it came: its signature is its origin's."""
 
@@ -157,6 +168,7 @@ Effect = (
     | Send
     | SendAll
     | Gradually
+    | Foreseen
     | Forward
     | Answer
     | HangUp
