@@ -36,10 +36,13 @@ QUIET_LANES = 4096
 """Lanes of which it is kept when they were served last."""
 
 QUIET = 4
-"""Turns without one after which a lane is told of its signature at once, alone."""
+"""Turns without one after which the reactor is told of a lane's signature at once."""
 
-TOGETHER = 8
+TOGETHER = 16
 """Signatures that the reactor is told of at a time, at most, while many wait."""
+
+SHARE = 4
+"""Of so many that wait, one more is told of at a time: fewer wait less for others."""
 
 
 class Signer(Protocol):
@@ -236,7 +239,7 @@ class ThreadedSigner:
                 result = Failure()
             with self._lock:
                 self._results.append((job, result))
-                enough = min(1 + len(self._lanes) // TOGETHER, TOGETHER)
+                enough = min(1 + len(self._lanes) // SHARE, TOGETHER)
                 is_time = was_quiet or len(self._results) >= enough
                 tell = is_time and not self._is_told
                 self._is_told |= tell
