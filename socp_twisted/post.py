@@ -122,7 +122,8 @@ class Post:
         )
         if message.state == State.DELIVERED:
             # While the disk is at work the signer can be, too: it is sent after both.
-            self._perform([Foreseen(self._deliveries(message))])
+            links = tuple(self._mesh.directory.local_users[message.recipient])
+            self._perform([Foreseen(links, self._deliveries(message))])
         kept = await keeping
         if kept is None:
             raise Refused(

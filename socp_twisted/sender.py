@@ -89,16 +89,14 @@ class Sender:
         """Have signed, if the signer is idle, what users will soon be sent."""
         if self._signer.waiting:
             return
+        parties = (self._mesh.parties.get(link) for link in effect.links)
+        if all(party is None or party.tls_bound for party in parties):
+            return
         for one in effect.effects:
-            if isinstance(one, SendAll) and one.links:
-                parties = (self._mesh.parties.get(link) for link in one.links)
-                if any(
-                    party is not None and not party.needs_no_signature(one.type, one.to)
-                    for party in parties
-                ):
-                    # Who asks for it once it is to be sent finds it, or waits for it.
-                    signed = canonical(one.payload)
-                    self._signer.sign(signed, lambda sig: None, one.links[0])
+            if isinstance(one, SendAll):
+                # Who asks for it once it is to be sent finds it, or waits for it.
+                signed = canonical(one.payload)
+                self._signer.sign(signed, lambda sig: None, effect.links[0])
 
     def forward(self, effect: Forward) -> None:
         """Send somebody else's frame as it came."""

@@ -51,9 +51,11 @@ class Foreseen:
     """
     Sign, while nobody else wants a signature, what will soon be sent in these words.
 
-    Nothing is sent.  ``effects`` are not made if somebody wants one.
+    Nothing is sent.  ``effects`` are not made if somebody wants a signature, or none of
+    ``links`` needs one.
     """
 
+    links: tuple[LinkId, ...]
     effects: Iterator["Effect"]
 
 
