@@ -23,6 +23,7 @@ from socp_twisted.errors import (
 from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.link import Link
 from socp_twisted.net.mesh import MeshService
+from socp_twisted.net.turn import Turn
 from socp_twisted.overlay import admission, arrival, attendance, channel_rules
 from socp_twisted.overlay.directory import Directory
 from socp_twisted.overlay.effects import (
@@ -70,9 +71,6 @@ from socp_twisted.wire.vocabulary import (
 
 COUNTERS_EVERY = 300.0
 """Seconds between two log lines that say which limits were reached."""
-
-READING = 0.02
-"""Seconds for which frames are read in one turn of the reactor; the rest waits."""
 
 LAST_WORDS = 1.0
 """Seconds that links have, when the node stops, to take what is queued."""
@@ -123,6 +121,7 @@ class Node:
             limits=limits,
             now=reactor.seconds(),
         )
+        self.turn = Turn(reactor)
         self.entrance = Entrance(limits, self.mesh.counters, reactor.seconds)
         self.reader = Reader(Router(self.mesh))
         self.service: MeshService | None = None
@@ -136,7 +135,6 @@ class Node:
         self._portions = Portions(self.mesh, self._links, self._later, self.soon)
         self._turns = Turns(self._later, self._complain_later, self._act_later)
         self._reading_on = False
-        self._turn_began: float | None = None
         self._said: dict[str, int] = {}
         self._said_at = self.mesh.now
         self.accounts: Accounts | None = None
@@ -196,19 +194,12 @@ class Node:
         return self._reactor.seconds()
 
     def soon(self, call: Callable[[], None]) -> None:
-        """Call back in the next turn of the reactor."""
-        self._reactor.callLater(0, call)
+        """Call back in a later turn of the reactor, after those who asked before."""
+        self.turn.soon(call)
 
     def is_turn_over(self) -> bool:
-        """Say whether enough was read in this turn of the reactor."""
-        now = self._reactor.seconds()
-        if self._turn_began is None:
-            self._turn_began = now
-            self.soon(self._end_turn)
-        return now - self._turn_began >= READING
-
-    def _end_turn(self) -> None:
-        self._turn_began = None
+        """Say whether enough was done in this turn of the reactor."""
+        return self.turn.is_over()
 
     def adopt(self, link: Link) -> None:
         """Take charge of a link that is being made."""

@@ -137,8 +137,8 @@ class RudePeerTests(MeshTestCase):
         """What comes after enough was read in a turn of the reactor is read next."""
         visitor, node = self.visit(self.a), self.a.node
         self.assertFalse(node.is_turn_over())
-        assert node._turn_began is not None
-        node._turn_began -= 1
+        assert node.turn.began is not None
+        node.turn.began -= 1
         visitor.end.sendMessage(b"junk")
         visitor.wire.pump()
         self.assertFalse(visitor.wire.server.reading)

@@ -55,6 +55,35 @@ class ListenerTests(MeshTestCase):
             caller = self.call(UPGRADE.replace(b" / ", b" %s " % path) + b"\r\n")
             self.assertTrue(caller.answer.startswith(b"HTTP/1.1 101 "), caller.answer)
 
+    def test_turn_over(self) -> None:
+        """Who asks when enough was done in a turn of the reactor is answered next."""
+        caller, node = self.call(), self.a.node
+        self.assertFalse(node.is_turn_over())
+        assert node.turn.began is not None
+        node.turn.began -= 1
+        half = len(UPGRADE) // 2
+        for part in (UPGRADE[:half], UPGRADE[half:] + b"\r\n"):
+            self.wire.client.write(part)
+            self.wire.pump()
+        self.assertEqual(caller.answer, b"")
+        self.assertFalse(self.wire.server.reading)
+        self.network.settle()
+        self.assertTrue(caller.answer.startswith(b"HTTP/1.1 101 "), caller.answer)
+        self.assertTrue(self.wire.server.reading)
+
+    def test_gone_meanwhile(self) -> None:
+        """Who does not wait for the answer leaves nothing behind."""
+        self.call()
+        node = self.a.node
+        node.is_turn_over()
+        assert node.turn.began is not None
+        node.turn.began -= 1
+        self.wire.client.write(UPGRADE + b"\r\n")
+        self.wire.pump()
+        self.wire.cut()
+        self.network.settle()
+        self.assertEqual((len(node.entrance), node.mesh.parties), (0, {}))
+
     def test_s23_origin(self) -> None:
         """A browser's page does not, wherever it came from."""
         for origin in (

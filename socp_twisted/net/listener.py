@@ -82,6 +82,8 @@ class Channel(HTTPChannel):
 
     site: "Http1Site"
     _begun = False
+    _waiting = b""
+    _gone = False
 
     def connectionMade(self) -> None:
         """Count it, or cut it: with TLS this comes before the handshake."""
@@ -94,6 +96,7 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Forget it; a link that took the transport over forgets it itself."""
+        self._gone = True
         self.site.entrance.gone(self.transport)
         super().connectionLost(reason)
 
@@ -104,7 +107,18 @@ class Channel(HTTPChannel):
         return False
 
     def dataReceived(self, data: bytes) -> None:
-        """Look at the first byte: both ends would wait for each other for 10 s."""
+        """
+        Answer when there is time: a thousand who come at once are a second of work.
+
+        Look at the first byte: both ends would wait for each other for 10 s.
+        """
+        if self.site.owner.is_turn_over():
+            assert self.transport is not None
+            if not self._waiting:
+                self.transport.pauseProducing()  # type: ignore[attr-defined]
+                self.site.owner.soon(self._go_on)
+            self._waiting += data
+            return
         if not self._begun and data[0] == TLS_HANDSHAKE:
             assert self.transport is not None
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -113,6 +127,13 @@ class Channel(HTTPChannel):
         self._begun = True
         super().dataReceived(data)
 
+    def _go_on(self) -> None:
+        if not self._gone:
+            assert self.transport is not None
+            data, self._waiting = self._waiting, b""
+            self.transport.resumeProducing()  # type: ignore[attr-defined]
+            self.dataReceived(data)
+
 
 class Http1Site(Site):
     """A site without HTTP/2, which knows neither ``SmallRequest`` nor WebSocket."""
@@ -120,6 +141,7 @@ class Http1Site(Site):
     noisy = False
     displayTracebacks = False
     entrance: Entrance
+    owner: Owner
     protocol = Channel  # type: ignore[assignment]  # Twisted's: this is enough
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -143,5 +165,5 @@ def make_site(
         timeout=None,  # it begins anew with each byte; the entrance has one that ends
         reactor=reactor,
     )
-    site.entrance = owner.entrance
+    site.owner, site.entrance = owner, owner.entrance
     return site
