@@ -5,8 +5,10 @@ A link whose TLS both ends have signed for (``Party.tls_bound``) gets what ends 
 other end without a signature.  (SOCP 12)
 """
 
+import hashlib
 import itertools
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,10 +36,15 @@ from socp_twisted.wire.vocabulary import (
     ERROR,
     EVERYBODY,
     STATES,
+    USER_ADDED,
 )
 
 EVERYBODYS_LANE = 0
 """Presence and heartbeats: what goes to many takes turns with each of them."""
+
+
+TOLD = 8_192
+"""Frames kept that tell users of a user, 2 kB each: newcomers are told the same."""
 
 
 class Sender:
@@ -59,6 +66,7 @@ class Sender:
         self._signer = signer
         self._links = links
         self._after = after
+        self._told: OrderedDict[bytes, Draft] = OrderedDict()
         self._last_ts = 0
         self._ids = itertools.count()
         self._first_id = uuid.uuid4().hex
@@ -71,7 +79,9 @@ class Sender:
         if party is None or party.is_closing:
             return
         to = effect.to or party.name or EVERYBODY
-        if effect.type == ACK and self._can_gather(to, effect.payload):
+        if effect.type == USER_ADDED:
+            self._tell([party], effect)
+        elif effect.type == ACK and self._can_gather(to, effect.payload):
             self._acknowledge(party, effect, to)
         else:
             self._send([party], effect, to, effect.link, effect.extra)
@@ -81,7 +91,9 @@ class Sender:
         found = (self._mesh.parties.get(link) for link in effect.links)
         # They are all of one kind, servers or users, but who is closing is neither.
         parties = [one for one in found if one is not None and not one.is_closing]
-        if parties:
+        if parties and effect.type == USER_ADDED:
+            self._tell(parties, effect)
+        elif parties:
             lane = effect.links[0] if len(effect.links) == 1 else EVERYBODYS_LANE
             self._send(parties, effect, effect.to, lane)
 
@@ -113,6 +125,28 @@ class Sender:
         if effect.msg_ref:
             payload["msg_ref"] = effect.msg_ref
         self.send(Send(effect.link, ERROR, payload))
+
+    def _tell(self, parties: Sequence[Party], effect: Send | SendAll) -> None:
+        """
+        Tell users of a user: in one frame, whoever they are and whenever they come.
+
+        Each newcomer is told of everybody: of a thousand, that is a million frames.
+        """
+        name = _name(effect.payload)
+        for party in parties:
+            plain = party.needs_no_signature(effect.type, EVERYBODY)
+            told = b"plain " + name if plain else name
+            draft = self._told.get(told)
+            if draft is None or draft.wire == b"":
+                envelope = self._write(effect, EVERYBODY, False, None)
+                if plain:
+                    draft = Draft(envelope.to_frame())
+                else:
+                    draft = self._draft(envelope, EVERYBODYS_LANE)
+                self._told[told] = draft
+                if len(self._told) > TOLD:
+                    self._told.popitem(last=False)
+            self._push(party.link, draft)
 
     # -- several ACKs in one -----------------------------------------------------------
 
@@ -194,7 +228,7 @@ class Sender:
         )
 
     def _draft(
-        self, envelope: Envelope, lane: int, then: Callable[[], None] | None
+        self, envelope: Envelope, lane: int, then: Callable[[], None] | None = None
     ) -> Draft:
         """Begin a frame of ours; it waits for its signature, and others do not."""
         draft = Draft()
@@ -222,3 +256,8 @@ class Sender:
         """Return a ts that we never used: two frames of one millisecond differ."""
         self._last_ts = max(self._mesh.now_ms, self._last_ts + 1)
         return self._last_ts
+
+
+def _name(payload: Mapping[str, Any]) -> bytes:
+    """Return what names a payload of texts, lists of texts and flags, and no other."""
+    return hashlib.blake2b(repr(payload).encode("utf-8"), digest_size=16).digest()

@@ -267,7 +267,7 @@ class Link:
         # The other end has said goodbye, and onClose comes once TCP is down, too: who
         # sends meanwhile is somebody else, whose link must not pay for it.
         with contextlib.suppress(Disconnected):
-            self.sendMessage(draft.frame or b"", isBinary=False)
+            self.sendMessage(draft.frame, isBinary=False)
 
     def sendClose(self, code: int, reason: str) -> None:
         """Autobahn's."""
@@ -284,7 +284,7 @@ class AcceptedLink(Link, WebSocketServerProtocol):
     def _write(self, draft: Draft) -> None:
         # No masks and no compression towards a client: the same bytes for everybody.
         if self.state == self.STATE_OPEN:
-            self.transport.write(draft.wire)
+            self.transport.write(draft.wire or b"")
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
         """Make room for another one."""

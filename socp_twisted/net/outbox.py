@@ -11,24 +11,23 @@ from zope.interface import implementer
 class Draft:
     """A frame that is on its way to being signed; several links may wait for it."""
 
-    __slots__ = ("_waiting", "_wire", "frame")
+    __slots__ = ("_waiting", "wire")
 
     def __init__(self, frame: bytes | None = None) -> None:
-        self.frame = frame
         self._waiting: list[Outbox] = []
-        self._wire = b""
+        self.wire = None if frame is None else server_message(frame)
+        """The frame as a WebSocket message of a server; ``None`` if it is not signed,
+        empty if it could not be."""
 
     @property
-    def wire(self) -> bytes:
-        """The frame as a WebSocket message of a server: made once for all clients."""
-        if not self._wire:
-            frame = self.frame or b""
-            self._wire = server_message(frame)
-        return self._wire
+    def frame(self) -> bytes:
+        """The frame itself; empty if there is none."""
+        wire = self.wire or b""
+        return wire[_HEADS.get(wire[1], 2) :] if wire else b""
 
     def finish(self, frame: bytes) -> None:
         """Take the signed frame, and let go whoever waited for it."""
-        self.frame = frame
+        self.wire = server_message(frame)
         waiting, self._waiting = self._waiting, []
         for outbox in waiting:
             outbox.finished(self)
@@ -38,9 +37,15 @@ class Draft:
         self._waiting.append(outbox)
 
 
+_HEADS = {126: 4, 127: 10}
+"""Bytes before the text, by the second of them."""
+
+
 def server_message(text: bytes) -> bytes:
     """Return the bytes of one text message, unmasked and whole (RFC 6455, 5.2)."""
     size = len(text)
+    if not size:
+        return b""
     if size <= 125:
         head = struct.pack("!BB", 0x81, size)
     elif size <= 0xFFFF:
@@ -91,35 +96,35 @@ class Outbox:
         """Send a draft after all that came before it."""
         if self._closed:
             return
-        frame = draft.frame
-        if frame is None:
+        wire = draft.wire
+        if wire is None:
             draft.when_finished(self)
         elif not self._drafts and self.paused_at is None:
-            if frame:
+            if wire:
                 self._write(draft)
             return
         else:
-            self.queued += len(frame)
+            self.queued += len(wire)
         if self._drafts is _NOTHING:
             self._drafts = deque()
         self._drafts.append(draft)
 
     def finished(self, draft: Draft) -> None:
         """Send a draft that has a frame now, unless others come before it."""
-        assert draft.frame is not None
+        assert draft.wire is not None
         if not self._closed:
-            self.queued += len(draft.frame)
+            self.queued += len(draft.wire)
             self.flush()
 
     def flush(self) -> None:
         """Write what is finished, up to the first that is not."""
         while self._drafts and self.paused_at is None and not self._closed:
-            frame = self._drafts[0].frame
-            if frame is None:
+            wire = self._drafts[0].wire
+            if wire is None:
                 return
             draft = self._drafts.popleft()
-            self.queued -= len(frame)
-            if frame:  # else it could not be signed
+            self.queued -= len(wire)
+            if wire:  # else it could not be signed
                 self._write(draft)
         if not self._drafts:
             self._drafts = _NOTHING
