@@ -21,6 +21,7 @@ from socp_twisted.errors import (
     SocpError,
 )
 from socp_twisted.net.entrance import Entrance
+from socp_twisted.net.gathering import Gathering
 from socp_twisted.net.link import Link
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.net.turn import Turn
@@ -122,6 +123,7 @@ class Node:
             now=reactor.seconds(),
         )
         self.turn = Turn(reactor)
+        self.gathering = Gathering(self.soon, reactor.seconds)
         self.entrance = Entrance(limits, self.mesh.counters, reactor.seconds)
         self.reader = Reader(Router(self.mesh))
         self.service: MeshService | None = None

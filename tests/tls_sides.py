@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from socp_twisted.net.certificate import SecureFactory, ServerCertificate
 from socp_twisted.net.entrance import Entrance
+from socp_twisted.net.gathering import Gathering
 from socp_twisted.net.link import Link
 from socp_twisted.net.listener import make_site
 from socp_twisted.overlay.effects import LinkId
@@ -34,6 +35,7 @@ class Side:
         """Those of which the WebSocket is open, or was."""
         self.gone = 0
         self.frames: list[bytes] = []
+        self.gathering = Gathering(self.soon, self.seconds)
 
     def adopt(self, link: Link) -> None:
         """Take a link."""

@@ -12,9 +12,11 @@ from autobahn.twisted.websocket import (
 )
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 
 from socp_twisted.net.entrance import Entrance
+from socp_twisted.net.gathering import Gathered, Gathering
 from socp_twisted.net.outbox import Draft, Outbox
 from socp_twisted.net.tls import Checked, tls_exporter
 from socp_twisted.overlay.effects import LinkId
@@ -43,6 +45,7 @@ class Owner(Protocol):
 
     limits: Limits
     entrance: Entrance
+    gathering: Gathering
 
     def link_opened(self, link: "Link") -> None:
         """A WebSocket connection is open."""
@@ -120,7 +123,7 @@ class Link:
             self.transport.setTcpNoDelay(True)
         self.outbox = Outbox(self._write, self.owner.seconds)
         self.transport.unregisterProducer()  # the HTTP channel's, behind a Site
-        self.transport.registerProducer(self.outbox, True)
+        self._begin_writing()
         # What escapes here is lost in a Deferred while both ends stay open.
         try:
             self.owner.link_opened(self)
@@ -258,6 +261,9 @@ class Link:
         """Return the address that the TCP connection comes from or goes to."""
         return str(getattr(self.transport.getPeer(), "host", ""))
 
+    def _begin_writing(self) -> None:
+        self.transport.registerProducer(self.outbox, True)
+
     def _close(self, code: int, reason: str) -> None:
         self.outbox.close()
         text = reason.encode("utf-8")[:MAX_REASON].decode("utf-8", "ignore")
@@ -281,10 +287,25 @@ class Link:
 class AcceptedLink(Link, WebSocketServerProtocol):
     """A connection that somebody opened to us."""
 
+    _gathered: Gathered | None = None
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int = 0) -> None:
+        """Autobahn's, for what is no message of ours: after those of this turn."""
+        if self._gathered is not None:
+            self._gathered.hand_over()
+        super().sendData(data, sync, chopsize)
+
+    def _begin_writing(self) -> None:
+        if isinstance(self.transport, Connection):
+            self._gathered = Gathered(self.transport, self.owner.gathering, self.outbox)
+        else:  # TLS has a buffer of its own in between
+            super()._begin_writing()
+
     def _write(self, draft: Draft) -> None:
         # No masks and no compression towards a client: the same bytes for everybody.
         if self.state == self.STATE_OPEN:
-            self.transport.write(draft.wire or b"")
+            to = self.transport if self._gathered is None else self._gathered
+            to.write(draft.wire or b"")
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
         """Make room for another one."""

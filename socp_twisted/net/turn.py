@@ -6,7 +6,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-LENGTH = 0.02
+LENGTH = 0.01
 """Seconds of one turn for what can wait: what many send, and long answers to them."""
 
 

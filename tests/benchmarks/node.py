@@ -129,6 +129,7 @@ class Questions(LineReceiver):
             self._watch.install()
         watch = self._watch
         watch.longest_call = watch.longest_turn = watch.longest_wall = 0.0
+        watch.longest_collection = 0.0
         watch.heaviest.clear()
         return {}
 
@@ -150,6 +151,7 @@ class Questions(LineReceiver):
         if self._watch is not None:
             seen["longest_turn"] = self._watch.longest_turn
             seen["longest_wall"] = self._watch.longest_wall
+            seen["longest_collection"] = self._watch.longest_collection
             seen["longest_call"] = self._watch.longest_call
         return seen
 

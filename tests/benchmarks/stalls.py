@@ -29,6 +29,9 @@ def stall(lab: Lab) -> Outcome:
             "longest turn, ms of CPU": Quantity(1000 * seen["longest_turn"]),
             "longest turn, ms of time": Quantity(1000 * seen["longest_wall"]),
             "longest callback, ms of CPU": Quantity(1000 * seen["longest_call"]),
+            "longest garbage collection, ms of CPU": Quantity(
+                1000 * seen["longest_collection"]
+            ),
             "seconds until all are in": Quantity(took),
         },
         notes=[

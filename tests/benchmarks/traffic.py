@@ -1,8 +1,10 @@
 """How do messages flow under load?  Closed loops: what arrives makes room for more."""
 
 import time
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from socp_twisted.client.outbox import LATER_MS, MANY, MAX_RECEIPTS, SOON_MS
 from tests.benchmarks.lines import Line
 from tests.benchmarks.words import filler, frame, message
 
@@ -65,11 +67,22 @@ class Flow:
             self._write(line.state["pair"])
 
 
+@dataclass(slots=True)
+class _Owed:
+    """Receipts that a member has not given yet."""
+
+    refs: list[str] = field(default_factory=list)
+    since: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Say whether a client of this project would give them now."""
+        wait = SOON_MS if len(self.refs) <= MANY else LATER_MS
+        late = now - self.since >= wait / 1000
+        return late or len(self.refs) >= MAX_RECEIPTS
+
+
 class Broadcast:
     """Messages to everybody; each is over when everybody has it."""
-
-    RECEIPTS: Final = 8
-    """Messages that a member acknowledges at a time."""
 
     def __init__(self, load: Loop, sender: str, members: list[str], bare: int) -> None:
         """``bare`` is the size of what a server passes on as it is; else 0."""
@@ -86,7 +99,7 @@ class Broadcast:
             line.heard = self._heard
         if not bare:
             self._writer.heard = load.expect_errors
-        self._owed: dict[str, list[str]] = {line.name: [] for line in self._members}
+        self._owed = {line.name: _Owed() for line in self._members}
 
     @property
     def waiting(self) -> int:
@@ -121,14 +134,16 @@ class Broadcast:
         self.size = len(text)
         at = text.find(b'"msg_id":"')
         if at >= 0:
-            owed = self._owed[line.name]
-            owed.append(text[at + 10 : text.index(b'"', at + 10)].decode("ascii"))
-            if len(owed) >= self.RECEIPTS:
+            owed, now = self._owed[line.name], time.monotonic()
+            if not owed.refs:
+                owed.since = now
+            owed.refs.append(text[at + 10 : text.index(b'"', at + 10)].decode("ascii"))
+            if owed.is_due(now):
                 self._receipts(line)
         if self.going and self.waiting <= (self._window - 1) * len(self._members):
             self._write()
 
     def _receipts(self, line: Line) -> None:
-        owed, self._owed[line.name] = self._owed[line.name], []
-        if owed:
-            line.say(frame("ACK", line.name, "*", {"msg_refs": owed}))
+        owed, self._owed[line.name] = self._owed[line.name], _Owed()
+        if owed.refs:
+            line.say(frame("ACK", line.name, "*", {"msg_refs": owed.refs}))
