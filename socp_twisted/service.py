@@ -1,5 +1,6 @@
 """What starts, what stops, and in which order?"""
 
+import gc
 import resource
 import signal
 import time
@@ -213,6 +214,9 @@ class NodeService(MultiService):
         for memory in self._memories:
             await memory.open()
         assert self._port is not None
+        # What was loaded so far stays: to look through it for garbage again and again
+        # would stop everybody for 20 ms.
+        gc.freeze()
         cast(FileDescriptor, self._port).startReading()
         self._log.info(
             "[SOCP] server {server_id} listening on {url}",
