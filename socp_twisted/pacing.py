@@ -84,6 +84,7 @@ class Pacing:
         mine = self._allowances.get((link.id, who))
         if mine is None:
             mine = _Allowance(BURST * frames, BURST * data, now)
+            self._allowances.pop((link.id, "max-stranger"), None)
             self._allowances[link.id, who] = mine
         early = mine.spend(now, size, frames, data)
         if early > 0:

@@ -81,6 +81,20 @@ def shared_options(limits: Limits) -> dict[str, Any]:
     }
 
 
+_SPENT = frozenset(
+    {
+        "_wskey",
+        "http_request_params",
+        "http_response_data",
+        "http_status_line",
+        "websocket_extensions",
+        "websocket_extensions_in_use",
+        "websocket_protocols",
+        "websocket_key",
+    }
+)
+"""What Autobahn keeps of the handshake."""
+
 _OTHERS_TURN = "others' turn"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -118,6 +132,8 @@ class Link:
         self.opened = True
         # Of no more use, and a kilobyte of each connection.
         self.http_request_data, self.http_headers = b"", _NO_HEADERS
+        for name in _SPENT & self.__dict__.keys():
+            setattr(self, name, None)
         # Autobahn means to, and swallows its own AttributeError: stalls of 40 ms.
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
@@ -150,6 +166,7 @@ class Link:
         """Read again, unless there is another reason not to."""
         self._paused_for -= {reason}
         if not self._paused_for:
+            self._paused_for = Link._paused_for  # an empty set of its own is 200 bytes
             self.transport.resumeProducing()
         elif self._paused_for == {_OTHERS_TURN}:
             self.owner.soon(self._go_on_reading)
@@ -293,10 +310,11 @@ class AcceptedLink(Link, WebSocketServerProtocol):
         """Autobahn's, for what is no message of ours: after those of this turn."""
         if self._gathered is not None:
             self._gathered.hand_over()
-        super().sendData(data, sync, chopsize)
+        super().sendData(data)
 
     def _begin_writing(self) -> None:
         if isinstance(self.transport, Connection):
+            self.send_queue = ()  # for what is cut or synchronous: nothing here is
             self._gathered = Gathered(self.transport, self.owner.gathering, self.outbox)
         else:  # TLS has a buffer of its own in between
             super()._begin_writing()
