@@ -1,17 +1,19 @@
 """How do files travel between two users, and what is left when they do not?"""
 
+from dataclasses import replace
 from typing import Any
 
 from socp_twisted.client import events as told
 from socp_twisted.client.files import Policy
-from socp_twisted.client.manifest import AES_CHUNK
+from socp_twisted.client.manifest import AES_CHUNK, LARGE_CHUNK
 from socp_twisted.errors import ConfigurationError, Refused
 from socp_twisted.trust.sealing import seal
-from socp_twisted.wire.encoding import b64u_encode
+from socp_twisted.wire.encoding import b64u_decode, b64u_encode
+from socp_twisted.wire.vocabulary import EXTRA_LARGE
 from tests.client_peer import NOW, FileCase
 from tests.vector_files import public
 
-SIZES = (0, 1, AES_CHUNK, AES_CHUNK + 1, 20 * AES_CHUNK + 7)
+SIZES = (0, 1, LARGE_CHUNK, LARGE_CHUNK + 1, 4 * LARGE_CHUNK + 7)
 
 
 class TransferTests(FileCase):
@@ -43,10 +45,22 @@ class TransferTests(FileCase):
         self.assertEqual(texts, {"a.txt": "one", "a (1).txt": "two"})
 
     def test_window(self) -> None:
-        """Never more than eight chunks are unanswered."""
+        """Never more than eight chunks are unanswered, of a client of before."""
+        known = self.alice.session.contacts._known
+        known["bob"] = replace(known["bob"], extras=known["bob"].extras - {EXTRA_LARGE})
         self.server.silent = {"FILE_CHUNK"}
         self.send(self.file(20 * AES_CHUNK))
         self.assertEqual(len(self.alice.frames("FILE_CHUNK")), 8)
+
+    def test_large_chunks(self) -> None:
+        """Who takes large chunks gets them, and fewer wait for an answer."""
+        self.server.silent = {"FILE_CHUNK"}
+        self.send(self.file(3 * LARGE_CHUNK))
+        sizes = [
+            len(b64u_decode(one["payload"]["ciphertext"]))
+            for one in self.alice.frames("FILE_CHUNK")
+        ]
+        self.assertEqual(sizes, [LARGE_CHUNK + 16] * 2)
 
     def test_progress(self) -> None:
         """Both sides see it grow to the end, in bounded steps."""

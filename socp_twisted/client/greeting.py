@@ -16,13 +16,14 @@ from socp_twisted.wire.vocabulary import (
     EXTRA_BLOCKS,
     EXTRA_CHANNEL,
     EXTRA_FILES,
+    EXTRA_LARGE,
     EXTRA_RECEIPTS,
 )
 
 MAX_NAME: Final = 64
 """Characters of a display name: servers of this project drop longer ones."""
 
-_EXTRAS: Final = [EXTRA_BLOCKS, EXTRA_CHANNEL, EXTRA_FILES, EXTRA_RECEIPTS]
+_EXTRAS: Final = [EXTRA_BLOCKS, EXTRA_CHANNEL, EXTRA_FILES, EXTRA_LARGE, EXTRA_RECEIPTS]
 
 
 def hello(account: Account, challenge: str, tls_exporter: str) -> dict[str, Any]:

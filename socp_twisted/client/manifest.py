@@ -7,7 +7,7 @@ content signature.  What the manifest says is believed, not what stands beside i
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -20,11 +20,13 @@ from socp_twisted.trust.keys import PrivateKey, PublicKey
 from socp_twisted.trust.sealing import seal, unseal
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode, parse_object
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import OAEP_MAX, RSA_BYTES
+from socp_twisted.wire.vocabulary import EXTRA_BLOCKS, EXTRA_LARGE, OAEP_MAX, RSA_BYTES
 
 MAX_FILE: Final = 100 * 1024 * 1024
 MAX_NAME_BYTES: Final = 255
 AES_CHUNK: Final = 48 * 1024
+LARGE_CHUNK: Final = 256 * 1024
+"""For a recipient who takes it: 350 kB as a frame, a third of what may be passed on."""
 RSA_BLOCKS: Final = 64
 """OAEP blocks of one chunk, for a recipient who decrypts several."""
 MAX_MANIFEST: Final = 8 * RSA_BYTES
@@ -108,11 +110,11 @@ def subject(envelope: Envelope) -> tuple[str, str]:
     return field_sender(envelope.payload), file_id(envelope.payload)
 
 
-def chunk_size(secret: bytes, blocks: bool) -> int:
-    """Return how many bytes of the file go into one chunk."""
+def chunk_size(secret: bytes, extras: Container[str]) -> int:
+    """Return how many bytes of the file go into one chunk for who can ``extras``."""
     if secret:
-        return AES_CHUNK
-    return OAEP_MAX * RSA_BLOCKS if blocks else OAEP_MAX
+        return LARGE_CHUNK if EXTRA_LARGE in extras else AES_CHUNK
+    return OAEP_MAX * RSA_BLOCKS if EXTRA_BLOCKS in extras else OAEP_MAX
 
 
 def seal_chunk(manifest: Manifest, key: PublicKey, index: int, data: bytes) -> str:
@@ -130,7 +132,7 @@ def open_chunk(
     if not manifest.secret:
         sealed = field_bytes(payload, "ciphertext", RSA_BLOCKS * RSA_BYTES)
         return unseal(key, sealed)
-    sealed = field_bytes(payload, "ciphertext", AES_CHUNK + 16)
+    sealed = field_bytes(payload, "ciphertext", LARGE_CHUNK + 16)
     nonce, bound = _binding(manifest.file_id, index)
     try:
         return AESGCM(manifest.secret).decrypt(nonce, sealed, bound)

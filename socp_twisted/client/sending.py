@@ -1,4 +1,4 @@
-"""How does a file go out?  Read as it is sent, eight chunks ahead.  (SOCP 9.4)"""
+"""How does a file go out?  Read as it is sent, a few chunks ahead.  (SOCP 9.4)"""
 
 import hashlib
 import os
@@ -31,7 +31,6 @@ from socp_twisted.trust.signatures import direct_content, sign
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import (
-    EXTRA_BLOCKS,
     EXTRA_FILES,
     FILE_CHUNK,
     FILE_END,
@@ -40,7 +39,9 @@ from socp_twisted.wire.vocabulary import (
 )
 
 WINDOW: Final = 8
-"""Chunks that may be unanswered."""
+"""Chunks that may be unanswered ..."""
+WINDOW_BYTES: Final = 512 * 1024
+"""... and bytes of them: eight transfers to one reader stay below a server's limit."""
 MAX_OUTGOING: Final = 8
 """Transfers at one time, of the sixteen that a server allows; others wait."""
 
@@ -114,7 +115,7 @@ class Sending:
                 "public" if public else "dm",
                 self._randomness(32) if aes else b"",
             )
-            chunk = chunk_size(manifest.secret, EXTRA_BLOCKS in contact.extras)
+            chunk = chunk_size(manifest.secret, contact.extras)
             ids[contact.user_id] = manifest.file_id
             one = _Outgoing(contact, manifest, path, aes, chunk)
             if contact.trusted:
@@ -249,7 +250,8 @@ class Sending:
         """Send until the window is full; where nobody answers, one window a time."""
         sent, confirms = 0, self._outbox.confirms
         manifest, to = one.manifest, one.contact.user_id
-        while one.read < manifest.size and max(one.unanswered, sent) < WINDOW:
+        window = min(WINDOW, WINDOW_BYTES // one.chunk)
+        while one.read < manifest.size and max(one.unanswered, sent) < window:
             assert one.file is not None
             want = min(one.chunk, manifest.size - one.read)
             try:

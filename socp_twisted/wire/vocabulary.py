@@ -119,6 +119,7 @@ CAP_TLS_EXPORTER: Final = "tls-exporter"  # believes unsigned frames of a TLS-bo
 EXTRA_BLOCKS: Final = "blocks"  # decrypts text of several OAEP blocks
 EXTRA_RECEIPTS: Final = "receipts"  # acknowledges each message that it was given
 EXTRA_CHANNEL: Final = "channel-key"  # opens a public message sealed once for all
+EXTRA_LARGE: Final = "files-256k"  # takes AES chunks of 256 KiB, not 48
 EXTRA_FILES: Final = "files-aes"  # AES-256-GCM file chunks, manifest, FILE_ANSWER
 
 # -- cryptography (SOCP 4) -------------------------------------------------------------

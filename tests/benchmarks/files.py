@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from socp_twisted.client.manifest import AES_CHUNK
+from socp_twisted.client.manifest import LARGE_CHUNK
 from socp_twisted.trust.sealing import seal, unseal
 from socp_twisted.wire.vocabulary import OAEP_MAX
 from tests.benchmarks.lab import Child, Lab
@@ -20,8 +20,8 @@ def file_aes(lab: Lab) -> Outcome:
     cipher = AESGCM(bytes(32))
 
     def by_hand() -> None:
-        for start in range(0, len(data), AES_CHUNK):
-            sealed = cipher.encrypt(bytes(12), data[start : start + AES_CHUNK], None)
+        for start in range(0, len(data), LARGE_CHUNK):
+            sealed = cipher.encrypt(bytes(12), data[start : start + LARGE_CHUNK], None)
             cipher.decrypt(bytes(12), sealed, None)
 
     return _beside(lab, data, by_hand, "aes")

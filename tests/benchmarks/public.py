@@ -5,7 +5,7 @@ from typing import Any
 from tests.benchmarks.lab import Child, Lab
 from tests.benchmarks.measuring import Missing, Outcome, Quantity, beside
 
-EXTRAS = ("blocks", "channel-key", "files-aes", "receipts")
+EXTRAS = ("blocks", "channel-key", "files-256k", "files-aes", "receipts")
 """What the members' clients say that they can: this project's."""
 
 
