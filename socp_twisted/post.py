@@ -53,6 +53,9 @@ POSTED_TYPES = frozenset({MSG_DIRECT, MSG_PUBLIC_CHANNEL})
 _FOR_KEY = "recipient_key"
 """Kept with a message, and never sent: SHA-256 of the key of whom it is for."""
 
+_AT_ONCE = "handed over as soon as it was kept"
+"""Noted of a message that nobody acknowledges: on disk before it leaves."""
+
 EXPIRE_EVERY = 60.0
 """Seconds between two looks for what has waited too long."""
 
@@ -163,7 +166,7 @@ class Post:
         if kept.state == State.DELIVERED and kept.payload:
             return await self._hand_over(flow, kept)
         if kept.state != State.WAITING:
-            return await self._tell(kept)
+            return await self._tell(self._as_known(kept))
         if kept.msg_id in flow.under_way:
             return []
         if kept.msg_id in flow.aside:
@@ -175,6 +178,13 @@ class Post:
             return []  # it was read from the disk, and sent, while we waited
         flow.last_seq = kept.seq
         return await self._send(flow, kept)
+
+    def _as_known(self, kept: Message) -> Message:
+        """Claim of no message what an earlier process may not have come to do."""
+        if kept.detail != _AT_ONCE or kept.accepted_at >= self._mesh.spoken.since:
+            return kept
+        detail = "the server has stopped since: whether it arrived is not known"
+        return replace(kept, state=State.FAILED, code=ErrorCode.TIMEOUT, detail=detail)
 
     async def _hand_over(self, flow: Flow, message: Message) -> list[Effect]:
         """Send what is noted as delivered; let it wait if its recipient has left."""
@@ -214,6 +224,7 @@ class Post:
             {**as_sent(party, envelope), _FOR_KEY: key},
             self._mesh.now_ms,
             State.DELIVERED if at_once else State.WAITING,
+            detail=_AT_ONCE if at_once else "",
             told=State.DELIVERED if at_once else "",
         )
 

@@ -245,6 +245,20 @@ class AgainTests(PostTestCase):
         self.assertEqual(self.alice.outcomes(), [("m", "INVALID_SIG")] * 2)
         bob.only("USER_DELIVER")
 
+    def test_after_a_restart(self) -> None:
+        """What nobody acknowledged is not called delivered by another process."""
+        bob = self.person(self.a, "bob")
+        self.send(self.alice, self.message)
+        bob.only("USER_DELIVER")
+        self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
+        self.network.pass_time(1)
+        a = self.restart(self.a)
+        alice, bob = self.users(a, "alice", "bob")
+        self.send(alice, self.message)
+        self.assertEqual(alice.outcomes(), [("m", "TIMEOUT")])
+        self.assertIn("not known", alice.fault()[1])
+        self.assertEqual(bob.of("USER_DELIVER"), [])
+
     def test_late(self) -> None:
         """A copy that comes after ten minutes is answered, not called stale."""
         self.send(self.alice, self.message)

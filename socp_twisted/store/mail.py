@@ -52,7 +52,8 @@ def _add(connection: sqlite3.Connection, message: Message, payload: str) -> int:
     added = connection.execute(
         "INSERT INTO messages "
         "(msg_id, sender, recipient, type, ts, msg_ref, payload, accepted_at, "
-        "state, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "state, detail, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
         (
             message.msg_id,
             message.sender,
@@ -63,6 +64,7 @@ def _add(connection: sqlite3.Connection, message: Message, payload: str) -> int:
             payload,
             message.accepted_at,
             message.state,
+            message.detail,
             message.told,
         ),
     )
@@ -72,7 +74,7 @@ def _add(connection: sqlite3.Connection, message: Message, payload: str) -> int:
 def put_back(connection: sqlite3.Connection, message: Message) -> Message | None:
     """Let a message wait that was noted as delivered, and was not after all."""
     connection.execute(
-        "UPDATE messages SET state = 'waiting', told = '', payload = ? "
+        "UPDATE messages SET state = 'waiting', detail = '', told = '', payload = ? "
         "WHERE msg_id = ?",
         (_text(message.payload), message.msg_id),
     )
