@@ -73,6 +73,8 @@ def _clients(lab: Lab, folder: Path) -> tuple[Child, Child]:
     people = [lab.child("tests.benchmarks.person", name) for name in ("alice", "bob")]
     for child, key in zip(people, ("alice", "bob"), strict=True):
         told = {"user_id": f"{key}-files", "home": str(folder / key), "key": key}
-        child.ask("enter", url=url, **told)
+        child.begin("enter", url=url, **told)
+    for child in people:
+        child.finish()
     people[0].ask("meet", user_id="bob-files")
     return people[0], people[1]
