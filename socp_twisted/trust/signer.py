@@ -32,6 +32,9 @@ Signatures kept, about 1 kB each: presence goes out again with every login.
 Were there fewer than users online, each login would need a new one for each of them.
 """
 
+LARGE = 4096
+"""Bytes of a payload that is not kept in the cache, nor told of with others."""
+
 QUIET_LANES = 4096
 """Lanes of which it is kept when they were served last."""
 
@@ -81,7 +84,7 @@ class _Cache:
         return sig
 
     def keep(self, name: bytes, data: bytes, sig: str) -> None:
-        if len(data) > 4096:
+        if len(data) > LARGE:
             return  # a welcome or a list: large, and rarely the same twice
         self._known[name] = sig
         if len(self._known) > self._limit:
@@ -240,7 +243,8 @@ class ThreadedSigner:
             with self._lock:
                 self._results.append((job, result))
                 enough = min(1 + len(self._lanes) // SHARE, TOGETHER)
-                is_time = was_quiet or len(self._results) >= enough
+                at_once = was_quiet or len(job.data) > LARGE
+                is_time = at_once or len(self._results) >= enough
                 tell = is_time and not self._is_told
                 self._is_told |= tell
             if tell:
