@@ -1,9 +1,9 @@
 """In which order do frames leave, and when is a reader too slow?"""
 
-import struct
 from collections import deque
 from collections.abc import Callable
 
+from autobahn.websocket.protocol import PreparedMessage
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
@@ -43,16 +43,10 @@ _HEADS = {126: 4, 127: 10}
 
 def server_message(text: bytes) -> bytes:
     """Return the bytes of one text message, unmasked and whole (RFC 6455, 5.2)."""
-    size = len(text)
-    if not size:
+    if not text:
         return b""
-    if size <= 125:
-        head = struct.pack("!BB", 0x81, size)
-    elif size <= 0xFFFF:
-        head = struct.pack("!BBH", 0x81, 126, size)
-    else:
-        head = struct.pack("!BBQ", 0x81, 127, size)
-    return head + text
+    message = PreparedMessage(text, isBinary=False, applyMask=False, doNotCompress=True)
+    return bytes(message.payloadHybi)
 
 
 _NOTHING: deque[Draft] = deque(maxlen=0)
