@@ -4,10 +4,8 @@ import json
 import xml.etree.ElementTree as ET
 from contextlib import redirect_stderr
 from io import StringIO
-from pathlib import Path
-from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.wire.envelope import Envelope
 from tests.benchmarks.__main__ import listed, parse
@@ -24,8 +22,6 @@ from tests.benchmarks.plot import draw, short
 from tests.benchmarks.report import as_json, lines
 from tests.benchmarks.table import ROWS, Row
 from tests.benchmarks.words import Template, filler, message
-from tests.commands import run_module
-from tests.processes import ProcessTestCase
 
 
 def payload(frame: bytes) -> bytes:
@@ -140,49 +136,3 @@ class ReportTests(SynchronousTestCase):
             with redirect_stderr(StringIO()), self.assertRaises(SystemExit) as ended:
                 parse(wrong)
             self.assertEqual(ended.exception.code, 2)
-
-
-class SmokeTests(TestCase):
-    """Every row runs."""
-
-    timeout = 100
-
-    async def test_rows(self) -> None:
-        """Each measures something, or says what this server does not do."""
-        home = Path(self.mktemp()).absolute()
-        home.mkdir(parents=True)
-        figures, pictures = home / "figures.json", home / "pictures"
-        out, code = await run_module(
-            "tests.benchmarks",
-            *("--smoke", "--json", str(figures), "--plot", str(pictures)),
-        )
-        self.assertEqual(code, 0, out)
-        rows: dict[str, Any] = json.loads(figures.read_text("utf-8"))["rows"]
-        self.assertEqual(list(rows), [row.name for row in ROWS])
-        for row in ROWS:
-            found = rows[row.name]
-            if "missing" in found:
-                self.assertIn("this server does not", found["missing"], row.name)
-            else:
-                self.assertEqual(len(found["goals"]), len(row.goals), row.name)
-                self.assertTrue(found["figures"], row.name)
-        drawn = {path.stem for path in pictures.iterdir()}
-        self.assertEqual(drawn, {name for name in rows if rows[name].get("curves")})
-
-
-class AgainstTests(ProcessTestCase):
-    """Another server gets the same work as ours."""
-
-    async def test_against(self) -> None:
-        """Figures of both, of the same kinds."""
-        [node] = self.nodes("d")
-        await self.start(node)
-        home = Path(self.mktemp()).absolute()
-        out, code = await run_module(
-            "tests.benchmarks", "--smoke", "--against", node.url, "--json", str(home)
-        )
-        self.assertEqual(code, 0, out)
-        found = json.loads(home.read_text("utf-8"))["rows"]
-        ours, theirs = found["ours"], found[node.url]
-        self.assertEqual(list(ours), list(theirs))
-        self.assertGreater(theirs["direct messages/s"]["value"], 0)

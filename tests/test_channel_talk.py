@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from socp_twisted.client import events as told
-from socp_twisted.client import login
+from socp_twisted.client import greeting
 from socp_twisted.wire.encoding import parse_object
 from socp_twisted.wire.vocabulary import EXTRA_RECEIPTS, MSG_PUBLIC_CHANNEL, PUBLIC
 from tests.support import Site
@@ -167,7 +167,7 @@ class OneServerTests(ChannelCase):
         text = "x" * 446 * 3
         message_id, _ = self.alice.session.all(text, self.now())
         self.settle()
-        self.patch(login, "_EXTRAS", [EXTRA_RECEIPTS])  # it decrypts one block
+        self.patch(greeting, "_EXTRAS", [EXTRA_RECEIPTS])  # it decrypts one block
         phone = self.enter(self.a, "bob")
         self.talk(12)
         self.bob.wire.held = False

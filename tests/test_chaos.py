@@ -1,18 +1,16 @@
 """Are messages accounted for, and honestly?  A short run, and the rules."""
 
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chaos.accounting import Account, account
 from tests.chaos.logs import find_faults
 from tests.chaos.plan import Message, make_plan
 from tests.chaos.weather import CLEAR, Flow, Rule, Weather
-from tests.commands import run_module
 
 reactor: Any = global_reactor
 
@@ -242,28 +240,3 @@ class WeatherTests(SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertEqual(self.carried(), b"last words")
         self.assertTrue(self.writer.disconnecting)
-
-
-class RunTests(TestCase):
-    """Two real nodes, three users, and faults: nothing is lost."""
-
-    timeout = 100
-
-    async def test_run(self) -> None:
-        """The table says so, and the exit code."""
-        home = Path(self.mktemp()).absolute()
-        arguments = [
-            "--nodes",
-            "2",
-            "--users",
-            "3",
-            "--messages",
-            "40",
-            "--rate",
-            "10",
-            "--seed",
-            "4",
-        ]
-        out, code = await run_module("tests.chaos", *arguments, "--dir", str(home))
-        self.assertEqual(code, 0, out)
-        self.assertIn("0  lost:", out)

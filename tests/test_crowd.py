@@ -1,10 +1,7 @@
 """Do two users go on talking in a crowd that means no good?  A short run."""
 
-from pathlib import Path
+from twisted.trial.unittest import SynchronousTestCase
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
-
-from tests.commands import run_module
 from tests.crowd.__main__ import report
 from tests.crowd.callers import Kind
 from tests.crowd.run import Findings, Memory, violations
@@ -53,18 +50,3 @@ class VerdictTests(SynchronousTestCase):
         found = self.found()
         found.kinds[0].tally.opened = 0
         self.assertEqual(list(violations(found)), ["somebody of the crowd never came"])
-
-
-class RunTests(TestCase):
-    """The real thing, in small."""
-
-    timeout = 100
-
-    async def test_short_run(self) -> None:
-        """Silent, flooding and unreading connections cost nobody a message."""
-        few = "--silent 40 --flooding 10 --unreading 4 --seconds 2"
-        home = Path(self.mktemp())
-        out, code = await run_module("tests.crowd", *few.split(), "--dir", str(home))
-        self.assertEqual(code, 0, out)
-        for told in ("max-stranger-frames", "refused MALFORMED", "honest latency"):
-            self.assertIn(told, out)
