@@ -40,9 +40,9 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "pacing": ((*NODE, "pacing"), set()),
     "sender": ((*NODE, "sender"), set()),
     "pins": ((*NODE, "pins"), {"twisted", "zope"}),
-    "flow": ((), {"twisted"}),
     "portions": ((*NODE, "portions"), {"twisted"}),
-    "post": ((*NODE, "flow", "post"), {"twisted", "zope"}),
+    "post": ((*NODE, "post"), {"twisted", "zope"}),
+    "post.flow": ((), {"twisted"}),
     "turns": ((*NODE, "turns"), {"twisted", "zope"}),
     "node": (
         (
@@ -77,7 +77,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
 IMPURE = {"asyncio", "datetime", "random", "secrets", "time", "uuid"}  # chance, time
 IMPURE |= {"os", "socket", "subprocess", "threading"}  # and the system
 CLOCKED = ("service", "tap", "command", "client.terminal", "client.connection")
-REEXPORTING = ("client", "command", "wire.payloads")
+REEXPORTING = ("client", "command", "post", "wire.payloads")
 
 
 def is_in(name: str, rooms: tuple[str, ...]) -> bool:
@@ -178,8 +178,8 @@ class LayerTests(SynchronousTestCase):
             self.assertEqual(rest, [], str(path))
 
     def test_maps(self) -> None:
-        """The package, and the client in it, name each of their rooms to a newcomer."""
-        for room in (HOME, HOME / "client"):
+        """The package, the client and the post in it, tell a newcomer of each room."""
+        for room in (HOME, HOME / "client", HOME / "post"):
             tree = ast.parse((room / "__init__.py").read_text("utf-8"))
             told = ast.get_docstring(tree) or ""
             for path in sorted(room.iterdir()):

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from socp_twisted.flow import WINDOW
 from socp_twisted.overlay.effects import Effect, Send, SendAll
+from socp_twisted.post.flow import WINDOW
 from socp_twisted.store.interface import StoreError
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT

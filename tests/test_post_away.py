@@ -1,6 +1,6 @@
 """Does it wait for whoever is away, and who says that it has arrived?"""
 
-from socp_twisted.flow import TRIES, WINDOW
+from socp_twisted.post.flow import TRIES, WINDOW
 from socp_twisted.wire.vocabulary import CAP_BOUND
 from tests.keyring import pub_of
 from tests.posting import PostTestCase

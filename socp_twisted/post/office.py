@@ -1,12 +1,4 @@
-"""
-What became of a message?  Kept until it is answered, sent again until it arrives.
-
-A message of our own users is on disk before anything else happens to it, under an id
-made of its content: sent again by its sender, it is the same message.  It goes to the
-recipient's connection or server, in order; what is not answered stays, and goes again
-when the recipient is seen.  The sender is told ``delivered``, ``queued`` and then
-``delivered``, or why not.  (SOCP 10; holding is ours)
-"""
+"""Who takes a message in, and sees to it that it is answered for?  (SOCP 10)"""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +9,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
-from socp_twisted.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
 from socp_twisted.overlay.content import (
     BY_USER_TYPE,
     Sent,
@@ -29,6 +20,7 @@ from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Answer, Effect, Foreseen, Send, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
+from socp_twisted.post.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
 from socp_twisted.store.interface import (
     Acquaintance,
     Message,
