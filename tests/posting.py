@@ -2,10 +2,16 @@
 
 from typing import Any
 
+from socp_twisted.post import Post
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import EXTRA_RECEIPTS, MSG_DIRECT
 from tests.support import Site
 from tests.users import Person, UserTestCase
+
+
+def put_disk(post: Post, store: Any) -> None:
+    """Let a post, and all who work for it, keep its messages elsewhere from now on."""
+    post._store = post._acquaintances._store = store
 
 
 class PostTestCase(UserTestCase):

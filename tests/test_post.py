@@ -9,7 +9,7 @@ from socp_twisted.post.flow import WINDOW
 from socp_twisted.store.interface import StoreError
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT
-from tests.posting import PostTestCase
+from tests.posting import PostTestCase, put_disk
 from tests.users import Person, SlowStore
 
 DELIVERIES = ("USER_DELIVER", "SERVER_DELIVER")
@@ -48,7 +48,7 @@ class DiskTests(PostTestCase):
     def test_first_the_disk(self) -> None:
         """While the disk is busy nothing is sent; when it is done, all is."""
         slow = SlowStore(self.stores["srv-a"])
-        self.post._store = slow
+        put_disk(self.post, slow)
         self.alice.tell("bob", id="m")
         self.assertEqual((self.bob.received, self.alice.received), ([], []))
         for _ in range(4):
@@ -60,7 +60,7 @@ class DiskTests(PostTestCase):
     def test_together(self) -> None:
         """Messages of one connection wait for the disk together, and leave in order."""
         slow = SlowStore(self.stores["srv-a"])
-        self.post._store = slow
+        put_disk(self.post, slow)
         sent = [self.alice.tell("bob", f"{n}", id=f"m{n}") for n in range(3)]
         self.alice.say("LIST_REQUEST", "alice", "*", {}, id="list")
         self.alice.tell("nobody", reader="bob", id="m3")
@@ -80,7 +80,7 @@ class DiskTests(PostTestCase):
         bob = self.reader(self.a, "bob")
         self.alice.tell("bob", id="m")
         slow = SlowStore(self.stores["srv-a"])
-        self.post._store = slow
+        put_disk(self.post, slow)
         bob.tell("alice", id="n")
         self.give(bob, *bob.of("USER_DELIVER"))
         self.assertEqual(len(slow._waiting), 2)
@@ -111,7 +111,7 @@ class DiskTests(PostTestCase):
     def test_full(self) -> None:
         """A disk that refuses: one sentence, nothing sent, and later all is well."""
         full = FullDisk(self.stores["srv-a"], "accept")
-        self.post._store = full
+        put_disk(self.post, full)
         frame = self.frame(self.alice, "bob")
         self.send(self.alice, frame, "m1")
         code, detail = self.alice.fault()
@@ -128,7 +128,7 @@ class DiskTests(PostTestCase):
         self.bob.leave()
         self.alice.tell("bob", id="m")
         full = FullDisk(self.stores["srv-a"], "settle", "told")
-        self.post._store = full
+        put_disk(self.post, full)
         [bob] = self.users(self.a, "bob")
         self.assertEqual(self.alice.outcomes(), [("m", "queued")])
         self.assertEqual((bob.received, self.waits(self.a)), ([], 1))
@@ -141,7 +141,7 @@ class DiskTests(PostTestCase):
     def test_left_meanwhile(self) -> None:
         """Who leaves while the disk is busy gets it when they are back, once."""
         slow = SlowStore(self.stores["srv-a"])
-        self.post._store = slow
+        put_disk(self.post, slow)
         self.alice.tell("bob", id="m")
         self.bob.leave()
         for _ in range(4):
@@ -149,7 +149,7 @@ class DiskTests(PostTestCase):
             self.network.settle()
         self.assertEqual(self.alice.outcomes(), [("m", "queued")])
         self.assertEqual(self.waits(self.a), 1)
-        self.post._store = self.stores["srv-a"]
+        put_disk(self.post, self.stores["srv-a"])
         self.users(self.a, "bob")
         self.network.pass_time(2)
         self.assertEqual(self.alice.outcomes()[-1], ("m", "delivered"))
@@ -158,14 +158,14 @@ class DiskTests(PostTestCase):
     def test_sender_left_meanwhile(self) -> None:
         """Who leaves while the disk is busy is told when they are back, once."""
         slow = SlowStore(self.stores["srv-a"])
-        self.post._store = slow
+        put_disk(self.post, slow)
         self.alice.tell("bob", id="m")
         self.alice.wire.cut()
         for _ in range(4):
             slow.turn()
             self.network.settle()
         self.assertEqual(self.bob.of("USER_DELIVER")[0].payload["sender"], "alice")
-        self.post._store = self.stores["srv-a"]
+        put_disk(self.post, self.stores["srv-a"])
         for expected in ([("m", "delivered")], []):
             alice = self.person(self.a, "alice")
             self.assertEqual(alice.outcomes(), expected)
@@ -178,7 +178,7 @@ class DiskTests(PostTestCase):
         self.alice.tell("bob", id="m")
         self.network.pass_time(20)
         slow = SlowStore(self.stores["srv-a"])
-        self.post._store = slow
+        put_disk(self.post, slow)
         self.network.pass_time(30)
         for _ in range(20):
             slow.turn()
@@ -355,7 +355,7 @@ class OrderTests(PostTestCase):
         post = self.a.node.post
         assert post is not None
         slow = SlowStore(self.stores["srv-a"])
-        post._store = slow
+        put_disk(post, slow)
         self.give(bob, bob.of("USER_DELIVER")[0])
         for _ in range(3):  # message, settle, told: then the next ones are read
             slow.turn()
@@ -364,7 +364,7 @@ class OrderTests(PostTestCase):
         for _ in range(30):
             slow.turn()
             self.network.settle()
-        post._store = self.stores["srv-a"]
+        put_disk(post, self.stores["srv-a"])
         done: set[str] = set()
         for _ in range(WINDOW + 8):
             fresh = [

@@ -7,8 +7,9 @@ recipient's connection or server, in order; what is not answered stays, and goes
 when the recipient is seen.  The sender is told ``delivered``, ``queued`` and then
 ``delivered``, or why not.  (SOCP 10; holding is ours)
 
-The rooms, in reading order: ``flow`` (what is on its way to one recipient) and
-``office`` (where messages come in, and answers).
+The rooms, in reading order: ``flow`` (what is on its way to one recipient),
+``acquaintances`` (whom a message may wait for) and ``office`` (where messages come in,
+and answers).
 """
 
 from socp_twisted.post.office import POSTED_TYPES, Post

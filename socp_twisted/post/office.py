@@ -16,13 +16,12 @@ from socp_twisted.overlay.content import (
     dispatch,
     recipient,
 )
-from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Answer, Effect, Foreseen, Send, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
+from socp_twisted.post.acquaintances import Acquaintances
 from socp_twisted.post.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
 from socp_twisted.store.interface import (
-    Acquaintance,
     Message,
     State,
     Store,
@@ -70,15 +69,14 @@ class Post:
         self._store = store
         self._perform = perform
         self._hold = hold
+        self._acquaintances = Acquaintances(mesh, store, hold=hold)
         self._flows: dict[str, Flow] = {}
         self._expire_at = mesh.now
         self._is_open = self._is_ticking = False
-        self._met: dict[str, bytes] = {}
 
     async def open(self) -> None:
         """Recall whom messages wait for."""
-        for user_id, pubkey in (await self._store.known_keys()).items():
-            self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
+        await self._acquaintances.recall()
         for user_id in await self._store.recipients():
             self._flows[user_id] = Flow(more=True)
         self._is_open = True
@@ -101,7 +99,7 @@ class Post:
         fault: SocpError | None = None
         if abs(self._mesh.now_ms - message.ts) > STALE_AFTER * 1000:
             fault = MalformedFrame("'ts' is more than 10 minutes off: check your clock")
-        elif not self._is_known(message.recipient):
+        elif not self._acquaintances.is_known(message.recipient):
             fault = Refused(
                 ErrorCode.USER_NOT_FOUND, f"{message.recipient} was never seen here"
             )
@@ -150,7 +148,7 @@ class Post:
             to in self._mesh.directory.local_users
             and (flow is None or flow.is_idle)
             and not self._mesh.can(to, EXTRA_RECEIPTS)
-            and self._is_for(to, key)
+            and self._acquaintances.is_for(to, key)
         )
 
     async def _go_on(self, flow: Flow, kept: Message) -> list[Effect]:
@@ -183,7 +181,7 @@ class Post:
         to = message.recipient
         if to in self._mesh.directory.local_users and not flow.more:
             content = dict(message.payload)
-            if self._is_for(to, content.pop(_FOR_KEY, "")):
+            if self._acquaintances.is_for(to, content.pop(_FOR_KEY, "")):
                 sent = self._dispatch(message, content)
                 if sent is not None:
                     return [*sent.effects, *await self._tell(message)]
@@ -220,17 +218,12 @@ class Post:
             told=State.DELIVERED if at_once else "",
         )
 
-    def _is_known(self, user_id: str) -> bool:
-        if user_id in self._mesh.directory.user_locations:
-            return True
-        return bool(self._hold and self._mesh.user_key(user_id))
-
     # -- sending -----------------------------------------------------------------------
 
     async def _send(self, flow: Flow, message: Message) -> list[Effect]:
         """Send one message towards its recipient, and settle what needs no answer."""
         content = dict(message.payload)
-        if not self._is_for(message.recipient, content.pop(_FOR_KEY, "")):
+        if not self._acquaintances.is_for(message.recipient, content.pop(_FOR_KEY, "")):
             # Somebody else uses the name: it waits for whom it was meant.
             again = self._mesh.now + AGAIN_AFTER
             flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
@@ -285,13 +278,6 @@ class Post:
     def _is_here(self, user_id: str) -> bool:
         return user_id in self._mesh.directory.local_users
 
-    def _is_for(self, user_id: str, key: str) -> bool:
-        """Say whether the user who is online has the key that a message is for."""
-        location = self._mesh.directory.user_locations.get(user_id)
-        if location is None or not location.key or not key:
-            return True
-        return location.key_hash == key
-
     def _stall(self, flow: Flow) -> None:
         """Begin again from the oldest, once the recipient is seen."""
         flow.begin_anew(self._mesh.now + AGAIN_AFTER)
@@ -300,32 +286,13 @@ class Post:
         """Send what waits for a user who has come online, or whose server has."""
         if not self._is_open:
             return
-        await self._meet(user_id)
+        await self._acquaintances.meet(user_id)
         if user_id in self._mesh.directory.local_users:
             await self.greet(user_id)
         flow = self._flows.get(user_id)
         if flow is None:
             return
         await self._pump(user_id, flow, anew=True)
-
-    async def _meet(self, user_id: str) -> None:
-        """Remember everybody who was ever online: mail can wait for them."""
-        location = self._mesh.directory.user_locations.get(user_id)
-        if location is None or self._met.get(user_id) == location.key:
-            return
-        pubkey = location.pubkey
-        now = self._mesh.now_ms
-        user = Acquaintance(user_id, pubkey, location.server_id, now, now)
-        before = await self._store.meet(user)
-        if len(self._met) >= self._mesh.limits.users:
-            self._met.clear()
-        self._met[user_id] = location.key
-        if before.pubkey not in ("", pubkey):
-            self._log.warn(
-                "{user_id} has another key than before, at {server_id}",
-                user_id=user_id,
-                server_id=location.server_id,
-            )
 
     async def _pump(self, user_id: str, flow: Flow, *, anew: bool = False) -> None:
         """Send what is on disk, as far as the window allows."""

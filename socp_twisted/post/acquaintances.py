@@ -1,0 +1,57 @@
+"""Whom may a message wait for?  Who was ever seen, with the key of then.  (Ours)"""
+
+from twisted.logger import Logger
+
+from socp_twisted.overlay.directory import key_hash
+from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.store.interface import Acquaintance, Store
+
+
+class Acquaintances:
+    """Everybody who was ever online, with the key that they had."""
+
+    _log = Logger()
+
+    def __init__(self, mesh: Mesh, store: Store, *, hold: float) -> None:
+        """``hold`` is how many seconds a message may wait; 0 holds nothing."""
+        self._mesh = mesh
+        self._store = store
+        self._hold = hold
+        self._met: dict[str, bytes] = {}
+
+    async def recall(self) -> None:
+        """Read from the disk whose keys are known."""
+        for user_id, pubkey in (await self._store.known_keys()).items():
+            self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
+
+    async def meet(self, user_id: str) -> None:
+        """Remember everybody who was ever online: mail can wait for them."""
+        location = self._mesh.directory.user_locations.get(user_id)
+        if location is None or self._met.get(user_id) == location.key:
+            return
+        pubkey = location.pubkey
+        now = self._mesh.now_ms
+        user = Acquaintance(user_id, pubkey, location.server_id, now, now)
+        before = await self._store.meet(user)
+        if len(self._met) >= self._mesh.limits.users:
+            self._met.clear()
+        self._met[user_id] = location.key
+        if before.pubkey not in ("", pubkey):
+            self._log.warn(
+                "{user_id} has another key than before, at {server_id}",
+                user_id=user_id,
+                server_id=location.server_id,
+            )
+
+    def is_known(self, user_id: str) -> bool:
+        """Say whether a user is online, or a message may wait for them."""
+        if user_id in self._mesh.directory.user_locations:
+            return True
+        return bool(self._hold and self._mesh.user_key(user_id))
+
+    def is_for(self, user_id: str, key: str) -> bool:
+        """Say whether the user who is online has the key that a message is for."""
+        location = self._mesh.directory.user_locations.get(user_id)
+        if location is None or not location.key or not key:
+            return True
+        return location.key_hash == key
