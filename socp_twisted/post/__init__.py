@@ -8,10 +8,11 @@ when the recipient is seen.  The sender is told ``delivered``, ``queued`` and th
 ``delivered``, or why not.  (SOCP 10; holding is ours)
 
 The rooms, in reading order: ``flow`` (what is on its way to one recipient),
-``acquaintances`` (whom a message may wait for) and ``office`` (where messages come in,
-and answers).
+``acquaintances`` (whom a message may wait for), ``reading`` (what is kept of a frame)
+and ``office`` (where messages come in, and answers).
 """
 
-from socp_twisted.post.office import POSTED_TYPES, Post
+from socp_twisted.post.office import Post
+from socp_twisted.post.reading import POSTED_TYPES
 
 __all__ = ["POSTED_TYPES", "Post"]

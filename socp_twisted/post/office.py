@@ -1,6 +1,5 @@
 """Who takes a message in, and sees to it that it is answered for?  (SOCP 10)"""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,15 +11,14 @@ from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
 from socp_twisted.overlay.content import (
     BY_USER_TYPE,
     Sent,
-    as_sent,
     dispatch,
-    recipient,
 )
 from socp_twisted.overlay.effects import Answer, Effect, Foreseen, Send, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.post.acquaintances import Acquaintances
 from socp_twisted.post.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
+from socp_twisted.post.reading import AT_ONCE, Reading, unpacked
 from socp_twisted.store.interface import (
     Message,
     State,
@@ -28,24 +26,11 @@ from socp_twisted.store.interface import (
     StoreError,
 )
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.payloads import MsgDirect
 from socp_twisted.wire.vocabulary import (
     ACK,
     ANSWER_TIMEOUT,
-    EXTRA_RECEIPTS,
-    MSG_DIRECT,
-    MSG_PUBLIC_CHANNEL,
     STALE_AFTER,
 )
-
-POSTED_TYPES = frozenset({MSG_DIRECT, MSG_PUBLIC_CHANNEL})
-"""What is kept until it is answered.  Files are not: both ends must be there."""
-
-_FOR_KEY = "recipient_key"
-"""Kept with a message, and never sent: SHA-256 of the key of whom it is for."""
-
-_AT_ONCE = "handed over as soon as it was kept"
-"""Noted of a message that nobody acknowledges: on disk before it leaves."""
 
 EXPIRE_EVERY = 60.0
 """Seconds between two looks for what has waited too long."""
@@ -71,6 +56,7 @@ class Post:
         self._hold = hold
         self._acquaintances = Acquaintances(mesh, store, hold=hold)
         self._flows: dict[str, Flow] = {}
+        self._reading = Reading(mesh, self._acquaintances, self._flows)
         self._expire_at = mesh.now
         self._is_open = self._is_ticking = False
 
@@ -85,7 +71,7 @@ class Post:
 
     async def attend(self, party: Party, envelope: Envelope) -> list[Effect]:
         """Take a message of a user, or raise ``SocpError``; say what follows."""
-        message = self._read(party, envelope)
+        message = self._reading.read(party, envelope)
         try:
             await self._check(message)
             await self._take(message)
@@ -135,21 +121,10 @@ class Post:
 
     def _deliveries(self, message: Message) -> Iterator[Effect]:
         """Say how a message goes to a user of ours who gives no receipts."""
-        content = {**message.payload}
-        del content[_FOR_KEY]
+        content, _ = unpacked(message)
         sent = self._dispatch(message, content)
         if sent is not None:
             yield from sent.effects
-
-    def _arrives_at_once(self, to: str, key: str) -> bool:
-        """Say whether a message is delivered as soon as it is sent."""
-        flow = self._flows.get(to)
-        return (
-            to in self._mesh.directory.local_users
-            and (flow is None or flow.is_idle)
-            and not self._mesh.can(to, EXTRA_RECEIPTS)
-            and self._acquaintances.is_for(to, key)
-        )
 
     async def _go_on(self, flow: Flow, kept: Message) -> list[Effect]:
         """Say what follows from a message that is on disk now."""
@@ -171,7 +146,7 @@ class Post:
 
     def _as_known(self, kept: Message) -> Message:
         """Claim of no message what an earlier process may not have come to do."""
-        if kept.detail != _AT_ONCE or kept.accepted_at >= self._mesh.spoken.since:
+        if kept.detail != AT_ONCE or kept.accepted_at >= self._mesh.spoken.since:
             return kept
         detail = "the server has stopped since: whether it arrived is not known"
         return replace(kept, state=State.FAILED, code=ErrorCode.TIMEOUT, detail=detail)
@@ -180,50 +155,20 @@ class Post:
         """Send what is noted as delivered; let it wait if its recipient has left."""
         to = message.recipient
         if to in self._mesh.directory.local_users and not flow.more:
-            content = dict(message.payload)
-            if self._acquaintances.is_for(to, content.pop(_FOR_KEY, "")):
+            content, key = unpacked(message)
+            if self._acquaintances.is_for(to, key):
                 sent = self._dispatch(message, content)
                 if sent is not None:
                     return [*sent.effects, *await self._tell(message)]
         waiting = await self._store.put_back(message)
         return [] if waiting is None else await self._go_on(flow, waiting)
 
-    def _read(self, party: Party, envelope: Envelope) -> Message:
-        limit = self._mesh.limits.message
-        if len(envelope.frame) > limit:
-            raise Refused(ErrorCode.LIMIT, f"max-message: {limit} bytes at most")
-        told = MsgDirect.read(envelope.payload)
-        to = recipient(party, envelope, told.sender, told.to)
-        if told.sender_pub != party.key:
-            raise Refused(ErrorCode.BAD_KEY, "sender_pub is not the key of this user")
-        self._mesh.spoken.heard(party.key, envelope.ts, self._mesh.now_ms)
-        content = f"{envelope.type}\0{party.name}\0{to}\0{envelope.ts}\0"
-        name = hashlib.blake2b(
-            (content + told.ciphertext).encode("ascii"), digest_size=16
-        )
-        key = self._mesh.user_key(to)
-        # If nobody will answer for it: one visit to the disk instead of three.
-        at_once = self._arrives_at_once(to, key)
-        return Message(
-            name.hexdigest(),
-            party.name,
-            to,
-            envelope.type,
-            envelope.ts,
-            envelope.id,
-            {**as_sent(party, envelope), _FOR_KEY: key},
-            self._mesh.now_ms,
-            State.DELIVERED if at_once else State.WAITING,
-            detail=_AT_ONCE if at_once else "",
-            told=State.DELIVERED if at_once else "",
-        )
-
     # -- sending -----------------------------------------------------------------------
 
     async def _send(self, flow: Flow, message: Message) -> list[Effect]:
         """Send one message towards its recipient, and settle what needs no answer."""
-        content = dict(message.payload)
-        if not self._acquaintances.is_for(message.recipient, content.pop(_FOR_KEY, "")):
+        content, key = unpacked(message)
+        if not self._acquaintances.is_for(message.recipient, key):
             # Somebody else uses the name: it waits for whom it was meant.
             again = self._mesh.now + AGAIN_AFTER
             flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
