@@ -11,7 +11,7 @@ from tests.users import Person, UserTestCase
 
 def put_disk(post: Post, store: Any) -> None:
     """Let a post, and all who work for it, keep its messages elsewhere from now on."""
-    post._store = post._acquaintances._store = store
+    post._store = post._acquaintances._store = post._tidings._store = store
 
 
 class PostTestCase(UserTestCase):

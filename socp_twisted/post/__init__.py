@@ -8,8 +8,9 @@ when the recipient is seen.  The sender is told ``delivered``, ``queued`` and th
 ``delivered``, or why not.  (SOCP 10; holding is ours)
 
 The rooms, in reading order: ``flow`` (what is on its way to one recipient),
-``acquaintances`` (whom a message may wait for), ``reading`` (what is kept of a frame)
-and ``office`` (where messages come in, and answers).
+``acquaintances`` (whom a message may wait for), ``reading`` (what is kept of a frame),
+``tidings`` (what senders are told) and ``office`` (where messages come in, and
+answers).
 """
 
 from socp_twisted.post.office import Post

@@ -13,12 +13,13 @@ from socp_twisted.overlay.content import (
     Sent,
     dispatch,
 )
-from socp_twisted.overlay.effects import Answer, Effect, Foreseen, Send, Settled
+from socp_twisted.overlay.effects import Effect, Foreseen, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.post.acquaintances import Acquaintances
 from socp_twisted.post.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
-from socp_twisted.post.reading import AT_ONCE, Reading, unpacked
+from socp_twisted.post.reading import Reading, unpacked
+from socp_twisted.post.tidings import Tidings
 from socp_twisted.store.interface import (
     Message,
     State,
@@ -27,7 +28,6 @@ from socp_twisted.store.interface import (
 )
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import (
-    ACK,
     ANSWER_TIMEOUT,
     STALE_AFTER,
 )
@@ -55,6 +55,7 @@ class Post:
         self._perform = perform
         self._hold = hold
         self._acquaintances = Acquaintances(mesh, store, hold=hold)
+        self._tidings = Tidings(mesh, store, perform)
         self._flows: dict[str, Flow] = {}
         self._reading = Reading(mesh, self._acquaintances, self._flows)
         self._expire_at = mesh.now
@@ -131,25 +132,18 @@ class Post:
         if kept.state == State.DELIVERED and kept.payload:
             return await self._hand_over(flow, kept)
         if kept.state != State.WAITING:
-            return await self._tell(self._as_known(kept))
+            return await self._tidings.tell(self._tidings.as_known(kept))
         if kept.msg_id in flow.under_way:
             return []
         if kept.msg_id in flow.aside:
-            return await self._tell_queued(kept)
+            return await self._tidings.tell_queued(kept)
         if flow.more or len(flow.under_way) >= WINDOW:
             flow.more = True
-            return await self._tell_queued(kept)
+            return await self._tidings.tell_queued(kept)
         if kept.seq <= flow.last_seq:
             return []  # it was read from the disk, and sent, while we waited
         flow.last_seq = kept.seq
         return await self._send(flow, kept)
-
-    def _as_known(self, kept: Message) -> Message:
-        """Claim of no message what an earlier process may not have come to do."""
-        if kept.detail != AT_ONCE or kept.accepted_at >= self._mesh.spoken.since:
-            return kept
-        detail = "the server has stopped since: whether it arrived is not known"
-        return replace(kept, state=State.FAILED, code=ErrorCode.TIMEOUT, detail=detail)
 
     async def _hand_over(self, flow: Flow, message: Message) -> list[Effect]:
         """Send what is noted as delivered; let it wait if its recipient has left."""
@@ -159,7 +153,7 @@ class Post:
             if self._acquaintances.is_for(to, key):
                 sent = self._dispatch(message, content)
                 if sent is not None:
-                    return [*sent.effects, *await self._tell(message)]
+                    return [*sent.effects, *await self._tidings.tell(message)]
         waiting = await self._store.put_back(message)
         return [] if waiting is None else await self._go_on(flow, waiting)
 
@@ -172,7 +166,7 @@ class Post:
             # Somebody else uses the name: it waits for whom it was meant.
             again = self._mesh.now + AGAIN_AFTER
             flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
-            return await self._tell_queued(message)
+            return await self._tidings.tell_queued(message)
         if self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000:
             content["held"] = True
         sent = self._dispatch(message, content)
@@ -183,12 +177,12 @@ class Post:
                 State.FAILED,
                 code,
                 f"{message.recipient} {detail}",
-                told=self._is_here(message.sender),
+                told=self._tidings.is_here(message.sender),
             )
-            return await self._tell(failed) if failed is not None else []
+            return await self._tidings.tell(failed) if failed is not None else []
         if sent is None:
             self._stall(flow)
-            return await self._tell_queued(message)
+            return await self._tidings.tell_queued(message)
         if sent.answers:
             deadline = self._mesh.now + ANSWER_TIMEOUT
             flow.under_way[message.msg_id] = Way(
@@ -201,13 +195,13 @@ class Post:
                 State.DELIVERED,
                 "",
                 "",
-                told=self._is_here(message.sender),
+                told=self._tidings.is_here(message.sender),
             )
         except StoreError as why:
             self._log.warn("a message waits: {reason}", reason=str(why))
             self._stall(flow)  # not sent, or it would be sent again
-            return await self._tell_queued(message)
-        tidings = await self._tell(settled, sent.status) if settled else []
+            return await self._tidings.tell_queued(message)
+        tidings = await self._tidings.tell(settled, sent.status) if settled else []
         return [*sent.effects, *tidings]
 
     def _dispatch(self, message: Message, content: Mapping[str, Any]) -> Sent | None:
@@ -220,9 +214,6 @@ class Post:
             message.msg_id,
         )
 
-    def _is_here(self, user_id: str) -> bool:
-        return user_id in self._mesh.directory.local_users
-
     def _stall(self, flow: Flow) -> None:
         """Begin again from the oldest, once the recipient is seen."""
         flow.begin_anew(self._mesh.now + AGAIN_AFTER)
@@ -233,7 +224,7 @@ class Post:
             return
         await self._acquaintances.meet(user_id)
         if user_id in self._mesh.directory.local_users:
-            await self.greet(user_id)
+            await self._tidings.greet(user_id)
         flow = self._flows.get(user_id)
         if flow is None:
             return
@@ -281,10 +272,14 @@ class Post:
             self._perform(await self._fail(answer.msg_id, code, detail))
             return
         settled = await self._store.settle(
-            answer.msg_id, State.DELIVERED, "", "", told=self._is_here(way.sender)
+            answer.msg_id,
+            State.DELIVERED,
+            "",
+            "",
+            told=self._tidings.is_here(way.sender),
         )
         if settled is not None:
-            self._perform(await self._tell(settled))
+            self._perform(await self._tidings.tell(settled))
             await self._done(settled)
 
     async def _fail(self, msg_id: str, code: str, detail: str) -> list[Effect]:
@@ -292,7 +287,7 @@ class Post:
         if failed is None:
             return []
         await self._done(failed)
-        return await self._tell(failed)
+        return await self._tidings.tell(failed)
 
     async def _done(self, message: Message) -> None:
         flow = self._flows.get(message.recipient)
@@ -343,7 +338,7 @@ class Post:
             return
         message = await self._store.message(msg_id)
         if message is not None and message.state == State.WAITING:
-            self._perform(await self._tell_queued(message))
+            self._perform(await self._tidings.tell_queued(message))
 
     async def _send_again(self, flow: Flow, msg_id: str) -> None:
         await flow.lock.acquire()
@@ -384,48 +379,4 @@ class Post:
         for message in given_up:
             failed = await self._store.message(message.msg_id)
             if failed is not None:
-                self._perform(await self._tell(failed))
-
-    # -- telling the sender ------------------------------------------------------------
-
-    async def greet(self, user_id: str) -> None:
-        """Tell a user who has logged in what became of their messages meanwhile."""
-        for message in await self._store.untold(user_id):
-            self._perform(await self._tell(message))
-
-    async def _tell(self, message: Message, status: str = "delivered") -> list[Effect]:
-        links = self._mesh.directory.local_users.get(message.sender, [])
-        if message.state == State.FAILED:
-            tidings: list[Effect] = [
-                Answer(link, message.code, message.detail, message.msg_ref)
-                for link in links
-            ]
-        else:
-            tidings = self._acks(message, status)
-        known = message.told == message.state
-        if links and not known:
-            await self._note(message, message.state)
-        elif known and not links:
-            await self._note(message, "")  # they left meanwhile, and were not told
-        return tidings
-
-    async def _tell_queued(self, message: Message) -> list[Effect]:
-        if message.told == "queued":
-            return []
-        await self._note(message, "queued")
-        return self._acks(message, "queued")
-
-    async def _note(self, message: Message, what: str) -> None:
-        """Write down what the sender is told; else they are told again, no more."""
-        try:
-            await self._store.told(message.msg_id, what)
-        except StoreError as why:
-            self._log.warn("a sender may be told twice: {reason}", reason=str(why))
-
-    def _acks(self, message: Message, status: str) -> list[Effect]:
-        if not message.msg_ref:
-            return []  # they did not ask
-        return [
-            Send(link, ACK, {"msg_ref": message.msg_ref, "status": status})
-            for link in self._mesh.directory.local_users.get(message.sender, [])
-        ]
+                self._perform(await self._tidings.tell(failed))
