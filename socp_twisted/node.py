@@ -17,6 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from socp_twisted.accounts import WAITING_TYPES, Accounts
+from socp_twisted.counting import Counting
 from socp_twisted.errors import (
     SocpError,
 )
@@ -69,9 +70,6 @@ from socp_twisted.wire.vocabulary import (
     CLOSE_SLOW,
     CLOSE_TIMEOUT,
 )
-
-COUNTERS_EVERY = 300.0
-"""Seconds between two log lines that say which limits were reached."""
 
 LAST_WORDS = 1.0
 """Seconds that links have, when the node stops, to take what is queued."""
@@ -137,8 +135,7 @@ class Node:
         self._portions = Portions(self.mesh, self._links, self._later, self.soon)
         self._turns = Turns(self._later, self._complain_later, self._act_later)
         self._reading_on = False
-        self._said: dict[str, int] = {}
-        self._said_at = self.mesh.now
+        self._counting = Counting(self.mesh)
         self.accounts: Accounts | None = None
         self.post: Post | None = None
         self.pins: Pins | None = None
@@ -161,7 +158,7 @@ class Node:
         if self._ticking.running:
             self._ticking.stop()
         self._set_clocks()
-        self._say_counters()
+        self._counting.say()
         local_users = self.mesh.directory.local_users
         self.perform([attendance.depart(self.mesh, user_id) for user_id in local_users])
         local_users.clear()  # they leave as one: nobody here is told of each other
@@ -449,8 +446,7 @@ class Node:
             self.perform(self._pacing.overdue())
             self.entrance.close_late()
             self._pacing.read_on()
-            if self.mesh.now - self._said_at >= COUNTERS_EVERY:
-                self._say_counters()
+            self._counting.tick()
         except Exception:
             # A LoopingCall that raises once never runs again.
             self._log.failure("bug while keeping time")
@@ -464,14 +460,6 @@ class Node:
     def _read_on(self) -> None:
         self._reading_on = False
         self._pacing.read_on()
-
-    def _say_counters(self) -> None:
-        """Say which limits were reached and what was refused, if that is news."""
-        self._said_at = self.mesh.now
-        counters = dict(sorted(self.mesh.counters.items()))
-        if counters != self._said:
-            self._said = counters
-            self._log.info("so far: {counters}", counters=counters)
 
     def _set_clocks(self) -> None:
         self.mesh.now = self._reactor.seconds()
