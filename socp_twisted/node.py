@@ -307,16 +307,6 @@ class Node:
             if not self._stopping.called:  # a link may open, and close, after the last
                 self._stopping.callback(None)
 
-    def wants(self, key: str) -> bool:
-        """Say whether we should dial the server that has this key."""
-        server = self.mesh.directory.server_of_key(key)
-        if server is None or not server.links:
-            return True
-        if CAP_POSSESSION in server.caps:
-            return False
-        # A server of others tells its users only to whom it is dialled by.
-        return not any(self.mesh.parties[link].dialled for link in server.links)
-
     def _complain(
         self, party: Party, envelope: Envelope | None, fault: SocpError
     ) -> None:

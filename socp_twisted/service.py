@@ -5,6 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import MultiService
@@ -35,6 +36,7 @@ from socp_twisted.net.mesh import MeshService
 from socp_twisted.net.peers import IReactorDialling
 from socp_twisted.net.tls import Trust
 from socp_twisted.node import Node
+from socp_twisted.overlay.admission import is_wanted
 from socp_twisted.pins import Pins
 from socp_twisted.post import Post
 from socp_twisted.store.sqlite import SqliteStore
@@ -141,7 +143,7 @@ class NodeService(MultiService):
             self.node.adopt,
             attempts=configuration.max_attempts,
             delay=configuration.retry_delay,
-            is_wanted=self.node.wants,
+            is_wanted=partial(is_wanted, self.node.mesh),
             trust=Trust(configuration.tls_ca),
         )
         for introducer in configuration.introducers:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from socp_twisted.net.link import Link
 from socp_twisted.net.listener import make_site
 from socp_twisted.net.mesh import MeshService
 from socp_twisted.node import Node
+from socp_twisted.overlay.admission import is_wanted
 from socp_twisted.post import Post
 from socp_twisted.trust.keys import SigningKey
 from socp_twisted.wire.limits import Limits
@@ -155,7 +157,7 @@ class MeshTestCase(SynchronousTestCase):
             node.adopt,
             attempts=10,
             delay=5.0,
-            is_wanted=node.wants,
+            is_wanted=partial(is_wanted, node.mesh),
         )
         node.service = mesh
         for entry in bootstrap:

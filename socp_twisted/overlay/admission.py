@@ -38,6 +38,17 @@ from socp_twisted.wire.vocabulary import (
 _UNSPECIFIED = frozenset({"0.0.0.0", "::", "localhost", "::1", ""})  # noqa: S104
 
 
+def is_wanted(mesh: Mesh, key: str) -> bool:
+    """Say whether we should dial the server that has this key."""
+    server = mesh.directory.server_of_key(key)
+    if server is None or not server.links:
+        return True
+    if CAP_POSSESSION in server.caps:
+        return False
+    # A server of others tells its users only to whom it is dialled by.
+    return not any(mesh.parties[link].dialled for link in server.links)
+
+
 def greet(mesh: Mesh, party: Party) -> Iterator[Effect]:
     """Say who we are on a link that we opened: SERVER_HELLO_JOIN."""
     party.asked_id = mesh.server_id
