@@ -39,6 +39,7 @@ from socp_twisted.overlay.effects import (
     Linked,
     LinkId,
     Notice,
+    OnceRead,
     Pin,
     Ping,
     Renamed,
@@ -351,6 +352,19 @@ class Node:
             if (link := self._links.get(link_id)) is not None:
                 link.ping()
 
+    def _once_read(self, effect: OnceRead) -> None:
+        links = [one for link in effect.links if (one := self._links.get(link))]
+        unread = len(links)
+
+        def has_read() -> None:
+            nonlocal unread
+            unread -= 1
+            if not unread:
+                self._later(effect.effects)
+
+        for link in links:
+            link.outbox.when_empty(has_read)
+
     def _settled(self, effect: Settled) -> None:
         if self.post is not None:
             self._in_background(self.post.settle(effect))
@@ -460,6 +474,7 @@ _PERFORMERS: dict[type, Callable[[Node, Any], None]] = {
     Send: lambda node, effect: node._sender.send(effect),
     SendAll: lambda node, effect: node._sender.send_all(effect),
     Gradually: lambda node, effect: node._portions.begin(effect),
+    OnceRead: Node._once_read,
     Foreseen: lambda node, effect: node._sender.foresee(effect),
     Forward: lambda node, effect: node._sender.forward(effect),
     Answer: lambda node, effect: node._sender.answer(effect),

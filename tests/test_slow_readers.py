@@ -61,24 +61,29 @@ class SlowReaderTests(TalkingCase):
         carol.end.transport.reading = True
         self.assert_stays(carol)
 
+    def send_chunks(self, carol: Talker, flooder: Person, count: int) -> list[str]:
+        """Send a file to carol, who reads nothing; return what its sender is told."""
+        flooder.start_file("carol", size=10_000_000)
+        carol.end.transport.reading = False
+        flooder.forget()
+        for number in range(count):
+            self.chunk(flooder, number)
+        self.network.pass_time(3)
+        return [what for _, what in flooder.outcomes()]
+
     def test_chunks(self) -> None:
         """Chunks of a file: the sender is told that it is too much, and why."""
         a = self.site("srv-a", 8765)
         carol = self.enter(a, "carol", key="alice")
         flooder = self.flooder(a)
-        flooder.start_file("carol", size=10_000_000)
-        carol.end.transport.reading = False
-        flooder.forget()
-        for number in range(COUNT):
-            self.chunk(flooder, number)
-        outcomes = [what for _, what in flooder.outcomes()]
-        self.assertEqual(outcomes, sorted(outcomes, reverse=True))
-        self.assertEqual(set(outcomes), {"delivered", "LIMIT"})
-        flooder.forget()
+        told = self.send_chunks(carol, flooder, COUNT)
+        self.assertEqual(set(told), {"delivered", "LIMIT"})
         flooder.end_file("carol", aborted=True)  # short: it ends the transfer
-        self.assertEqual(flooder.outcomes(), [("end", "delivered")])
-        self.network.pass_time(3)
         carol.end.transport.reading = True
+        self.network.pass_time(3)
+        outcomes = dict(flooder.outcomes())
+        self.assertEqual(len(outcomes), COUNT + 1)
+        self.assertEqual(outcomes["end"], "delivered")
         self.assert_stays(carol)
 
     def test_chunks_from_elsewhere(self) -> None:
@@ -88,17 +93,30 @@ class SlowReaderTests(TalkingCase):
         self.network.pass_time(2)
         carol = self.enter(b, "carol", key="alice")
         flooder = self.flooder(a)
-        flooder.start_file("carol", size=10_000_000)
-        carol.end.transport.reading = False
-        flooder.forget()
-        for number in range(COUNT):
-            self.chunk(flooder, number)
-        self.network.pass_time(3)
-        outcomes = dict(flooder.outcomes())
-        self.assertEqual(len(outcomes), COUNT)
-        self.assertEqual(set(outcomes.values()), {"delivered", "LIMIT"})
+        told = self.send_chunks(carol, flooder, COUNT)
+        self.assertEqual(set(told), {"delivered", "LIMIT"})
         carol.end.transport.reading = True
         self.assert_stays(carol)
+        self.assertEqual(len(dict(flooder.outcomes())), COUNT)
+
+    def test_pace(self) -> None:
+        """A chunk is acknowledged when its reader has come so far, here and there."""
+        a = self.site("srv-a", 8765)
+        b = self.site("srv-b", 8766, a)
+        self.network.pass_time(2)
+        flooder = self.flooder(a)
+        for site in (a, b):
+            carol = self.enter(site, "carol", key="alice")
+            told = self.send_chunks(carol, flooder, 12)
+            self.assertLess(len(told), 12)
+            self.assertEqual(set(told), {"delivered"})
+            carol.end.transport.reading = True
+            self.network.pass_time(1)
+            told = [what for _, what in flooder.outcomes()]
+            self.assertEqual(told, ["delivered"] * 12)
+            flooder.end_file("carol", aborted=True)
+            carol.leave()
+            self.network.pass_time(1)
 
     def test_slow_server(self) -> None:
         """A link between servers that is slower than one user stays up."""

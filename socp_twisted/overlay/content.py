@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
-from socp_twisted.overlay.effects import Effect, LinkId, Send, SendAll
+from socp_twisted.overlay.effects import Effect, LinkId, OnceRead, Send, SendAll
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.wire.envelope import Envelope, is_identifier
@@ -217,7 +217,22 @@ def send(
     yield from sent.effects
     if envelope.id and not sent.answers:
         status = {"msg_ref": envelope.id, "status": sent.status}
-        yield Send(party.link, ACK, status)
+        yield from at_their_pace(mesh, to, [Send(party.link, ACK, status)])
+
+
+def at_their_pace(
+    mesh: Mesh, user_id: str, answer: Iterable[Effect]
+) -> Iterator[Effect]:
+    """
+    Acknowledge what a local user was sent: at once, or when they have read so far.
+
+    Else who sends a file would not learn that its reader is slower than they are.
+    """
+    links = tuple(mesh.directory.local_users.get(user_id, ()))
+    if any(map(mesh.is_slow, links)):
+        yield OnceRead(links, tuple(answer))
+    else:
+        yield from answer
 
 
 def hand_over(

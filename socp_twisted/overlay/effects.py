@@ -47,6 +47,14 @@ class Gradually:
 
 
 @dataclass(frozen=True, slots=True)
+class OnceRead:
+    """Do something when what is queued towards all of these links has left."""
+
+    links: tuple[LinkId, ...]
+    effects: tuple["Effect", ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Foreseen:
     """
     Sign, while nobody else wants a signature, what will soon be sent in these words.
@@ -170,6 +178,7 @@ Effect = (
     | Send
     | SendAll
     | Gradually
+    | OnceRead
     | Foreseen
     | Forward
     | Answer

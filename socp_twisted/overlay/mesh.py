@@ -303,6 +303,10 @@ class Mesh:
         """Say whether who is there reads so slowly that much more would end it."""
         return self.backlog(link) > self.limits.queued // 4 * 3
 
+    def is_slow(self, link: LinkId) -> bool:
+        """Say whether who is there reads more slowly than they are sent to."""
+        return self.backlog(link) > self.limits.queued // 32
+
     def check_room(self, user_id: str) -> None:
         """Raise ``Refused`` if one more user would be too many."""
         known = self.directory.user_locations

@@ -14,6 +14,7 @@ from socp_twisted.overlay.arrival import forget_server, register
 from socp_twisted.overlay.content import (
     BY_SERVER_TYPE,
     Kind,
+    at_their_pace,
     hand_over,
     is_too_much,
     too_slow,
@@ -250,7 +251,8 @@ def _hand_over_once(
     if reference and not receipt:
         receipts.remember(origin, reference)
         delivered = {"msg_ref": reference, "status": "delivered"}
-        yield from reply(mesh, envelope.sender, ACK, delivered)
+        answer = reply(mesh, envelope.sender, ACK, delivered)
+        yield from at_their_pace(mesh, told.user_id, answer)
 
 
 def channel_add(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
