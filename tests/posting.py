@@ -11,7 +11,8 @@ from tests.users import Person, UserTestCase
 
 def put_disk(post: Post, store: Any) -> None:
     """Let a post, and all who work for it, keep its messages elsewhere from now on."""
-    post._store = post._acquaintances._store = post._tidings._store = store
+    for one in (post, post._acquaintances, post._tidings, post._sending):
+        one._store = store
 
 
 class PostTestCase(UserTestCase):

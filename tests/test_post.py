@@ -101,7 +101,7 @@ class DiskTests(PostTestCase):
                     found.append(self.waits(self.a))
             perform(effects)
 
-        self.post._perform = watch
+        self.post._perform = self.post._sending._perform = watch
         self.bob.leave()
         self.alice.tell("bob", id="m")
         self.assertEqual(found, [1])

@@ -1,24 +1,18 @@
 """Who takes a message in, and sees to it that it is answered for?  (SOCP 10)"""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
-from socp_twisted.overlay.content import (
-    BY_USER_TYPE,
-    Sent,
-    dispatch,
-)
 from socp_twisted.overlay.effects import Effect, Foreseen, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.post.acquaintances import Acquaintances
-from socp_twisted.post.flow import AGAIN_AFTER, TRIES, WINDOW, Flow, Way
+from socp_twisted.post.flow import TRIES, WINDOW, Flow
 from socp_twisted.post.reading import Reading, unpacked
+from socp_twisted.post.sending import Sending
 from socp_twisted.post.tidings import Tidings
 from socp_twisted.store.interface import (
     Message,
@@ -39,8 +33,6 @@ EXPIRE_EVERY = 60.0
 class Post:
     """Takes messages in, and sees to it that each is answered for."""
 
-    _log = Logger()
-
     def __init__(
         self,
         mesh: Mesh,
@@ -58,6 +50,15 @@ class Post:
         self._tidings = Tidings(mesh, store, perform)
         self._flows: dict[str, Flow] = {}
         self._reading = Reading(mesh, self._acquaintances, self._flows)
+        self._sending = Sending(
+            mesh,
+            store,
+            perform,
+            acquaintances=self._acquaintances,
+            tidings=self._tidings,
+            flows=self._flows,
+            hold=hold,
+        )
         self._expire_at = mesh.now
         self._is_open = self._is_ticking = False
 
@@ -118,12 +119,12 @@ class Post:
             self._perform(await self._go_on(flow, kept))
         finally:
             flow.lock.release()
-            self._drop_if_idle(kept.recipient, flow)
+            self._sending.drop_if_idle(kept.recipient, flow)
 
     def _deliveries(self, message: Message) -> Iterator[Effect]:
         """Say how a message goes to a user of ours who gives no receipts."""
         content, _ = unpacked(message)
-        sent = self._dispatch(message, content)
+        sent = self._sending.dispatch(message, content)
         if sent is not None:
             yield from sent.effects
 
@@ -143,7 +144,7 @@ class Post:
         if kept.seq <= flow.last_seq:
             return []  # it was read from the disk, and sent, while we waited
         flow.last_seq = kept.seq
-        return await self._send(flow, kept)
+        return await self._sending.send(flow, kept)
 
     async def _hand_over(self, flow: Flow, message: Message) -> list[Effect]:
         """Send what is noted as delivered; let it wait if its recipient has left."""
@@ -151,72 +152,13 @@ class Post:
         if to in self._mesh.directory.local_users and not flow.more:
             content, key = unpacked(message)
             if self._acquaintances.is_for(to, key):
-                sent = self._dispatch(message, content)
+                sent = self._sending.dispatch(message, content)
                 if sent is not None:
                     return [*sent.effects, *await self._tidings.tell(message)]
         waiting = await self._store.put_back(message)
         return [] if waiting is None else await self._go_on(flow, waiting)
 
-    # -- sending -----------------------------------------------------------------------
-
-    async def _send(self, flow: Flow, message: Message) -> list[Effect]:
-        """Send one message towards its recipient, and settle what needs no answer."""
-        content, key = unpacked(message)
-        if not self._acquaintances.is_for(message.recipient, key):
-            # Somebody else uses the name: it waits for whom it was meant.
-            again = self._mesh.now + AGAIN_AFTER
-            flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
-            return await self._tidings.tell_queued(message)
-        if self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000:
-            content["held"] = True
-        sent = self._dispatch(message, content)
-        if sent is None and not self._hold:
-            code, detail = ErrorCode.USER_NOT_FOUND, "cannot be reached now"
-            failed = await self._store.settle(
-                message.msg_id,
-                State.FAILED,
-                code,
-                f"{message.recipient} {detail}",
-                told=self._tidings.is_here(message.sender),
-            )
-            return await self._tidings.tell(failed) if failed is not None else []
-        if sent is None:
-            self._stall(flow)
-            return await self._tidings.tell_queued(message)
-        if sent.answers:
-            deadline = self._mesh.now + ANSWER_TIMEOUT
-            flow.under_way[message.msg_id] = Way(
-                sent.server_id, deadline, message.sender
-            )
-            return list(sent.effects)
-        try:
-            settled = await self._store.settle(
-                message.msg_id,
-                State.DELIVERED,
-                "",
-                "",
-                told=self._tidings.is_here(message.sender),
-            )
-        except StoreError as why:
-            self._log.warn("a message waits: {reason}", reason=str(why))
-            self._stall(flow)  # not sent, or it would be sent again
-            return await self._tidings.tell_queued(message)
-        tidings = await self._tidings.tell(settled, sent.status) if settled else []
-        return [*sent.effects, *tidings]
-
-    def _dispatch(self, message: Message, content: Mapping[str, Any]) -> Sent | None:
-        return dispatch(
-            self._mesh,
-            message.recipient,
-            BY_USER_TYPE[message.type],
-            content,
-            message.ts,
-            message.msg_id,
-        )
-
-    def _stall(self, flow: Flow) -> None:
-        """Begin again from the oldest, once the recipient is seen."""
-        flow.begin_anew(self._mesh.now + AGAIN_AFTER)
+    # -- who is seen -------------------------------------------------------------------
 
     async def seen(self, user_id: str) -> None:
         """Send what waits for a user who has come online, or whose server has."""
@@ -228,30 +170,7 @@ class Post:
         flow = self._flows.get(user_id)
         if flow is None:
             return
-        await self._pump(user_id, flow, anew=True)
-
-    async def _pump(self, user_id: str, flow: Flow, *, anew: bool = False) -> None:
-        """Send what is on disk, as far as the window allows."""
-        await flow.lock.acquire()
-        try:
-            if anew:
-                # What was under way may be lost with a link; who has it, drops it.
-                flow.begin_anew()
-            while flow.more and (room := WINDOW - len(flow.under_way)) > 0:
-                some = await self._store.waiting(user_id, flow.last_seq, room)
-                flow.more = len(some) == room
-                for message in some:
-                    flow.last_seq = message.seq
-                    self._perform(await self._send(flow, message))
-                    if flow.rest_until > self._mesh.now:
-                        return
-        finally:
-            flow.lock.release()
-            self._drop_if_idle(user_id, flow)
-
-    def _drop_if_idle(self, user_id: str, flow: Flow) -> None:
-        if flow.is_idle:
-            self._flows.pop(user_id, None)
+        await self._sending.pump(user_id, flow, anew=True)
 
     # -- answers -----------------------------------------------------------------------
 
@@ -269,7 +188,7 @@ class Post:
             return  # they have just left: it waits until they are seen again
         if answer.code:
             code, detail = answer.code, answer.detail
-            self._perform(await self._fail(answer.msg_id, code, detail))
+            self._perform(await self._sending.fail(answer.msg_id, code, detail))
             return
         settled = await self._store.settle(
             answer.msg_id,
@@ -280,23 +199,7 @@ class Post:
         )
         if settled is not None:
             self._perform(await self._tidings.tell(settled))
-            await self._done(settled)
-
-    async def _fail(self, msg_id: str, code: str, detail: str) -> list[Effect]:
-        failed = await self._store.settle(msg_id, State.FAILED, code, detail)
-        if failed is None:
-            return []
-        await self._done(failed)
-        return await self._tidings.tell(failed)
-
-    async def _done(self, message: Message) -> None:
-        flow = self._flows.get(message.recipient)
-        if flow is None:
-            return
-        flow.settle(message.msg_id)
-        if flow.more and flow.rest_until <= self._mesh.now:
-            await self._pump(message.recipient, flow)
-        self._drop_if_idle(message.recipient, flow)
+            await self._sending.done(settled)
 
     async def tick(self) -> None:
         """Say ``queued`` of what was not answered in time; try again what rests."""
@@ -323,10 +226,10 @@ class Post:
             if user_id not in self._mesh.directory.user_locations:
                 continue
             if flow.more and flow.rest_until <= now:
-                await self._pump(user_id, flow)
+                await self._sending.pump(user_id, flow)
             for msg_id in flow.due(now):
                 await self._send_again(flow, msg_id)
-            self._drop_if_idle(user_id, flow)
+            self._sending.drop_if_idle(user_id, flow)
 
     async def _set_aside(self, user_id: str, flow: Flow, msg_id: str) -> None:
         """Let what nobody answers wait, so that it keeps no other message waiting."""
@@ -334,7 +237,7 @@ class Post:
         online = user_id in self._mesh.directory.user_locations
         if online and flow.aside[msg_id].tries >= TRIES:
             detail = "the recipient is online, but does not acknowledge it"
-            self._perform(await self._fail(msg_id, ErrorCode.TIMEOUT, detail))
+            self._perform(await self._sending.fail(msg_id, ErrorCode.TIMEOUT, detail))
             return
         message = await self._store.message(msg_id)
         if message is not None and message.state == State.WAITING:
@@ -347,7 +250,7 @@ class Post:
             message = await self._store.message(msg_id)
             if way is None or message is None or message.state != State.WAITING:
                 return
-            self._perform(await self._send(flow, message))
+            self._perform(await self._sending.send(flow, message))
             if msg_id in flow.under_way:
                 flow.under_way[msg_id] = replace(
                     flow.under_way[msg_id], tries=way.tries
@@ -359,8 +262,8 @@ class Post:
         detail = "the recipient's server did not answer in 10 s"
         for msg_id in msg_ids:
             flow.under_way.pop(msg_id, None)
-            self._perform(await self._fail(msg_id, ErrorCode.TIMEOUT, detail))
-        self._drop_if_idle(user_id, flow)
+            self._perform(await self._sending.fail(msg_id, ErrorCode.TIMEOUT, detail))
+        self._sending.drop_if_idle(user_id, flow)
 
     async def _expire(self) -> None:
         """Give up what waited longer than ``hold``, and tell its senders."""
@@ -375,7 +278,7 @@ class Post:
         for user_id in {message.recipient for message in given_up}:
             flow = self._flows.get(user_id)
             if flow is not None and not flow.under_way:
-                await self._pump(user_id, flow, anew=True)  # is there more?
+                await self._sending.pump(user_id, flow, anew=True)  # is there more?
         for message in given_up:
             failed = await self._store.message(message.msg_id)
             if failed is not None:

@@ -1,0 +1,145 @@
+"""How does what is on disk leave?  In order, and as far as a window allows.  (Ours)"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.logger import Logger
+
+from socp_twisted.errors import ErrorCode
+from socp_twisted.overlay.content import BY_USER_TYPE, Sent, dispatch
+from socp_twisted.overlay.effects import Effect
+from socp_twisted.overlay.mesh import Mesh
+from socp_twisted.post.acquaintances import Acquaintances
+from socp_twisted.post.flow import AGAIN_AFTER, WINDOW, Flow, Way
+from socp_twisted.post.reading import unpacked
+from socp_twisted.post.tidings import Tidings
+from socp_twisted.store.interface import Message, State, Store, StoreError
+from socp_twisted.wire.vocabulary import ANSWER_TIMEOUT
+
+
+class Sending:
+    """Sends messages to their recipients, and counts them until they are answered."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        store: Store,
+        perform: Callable[[Iterable[Effect]], None],
+        *,
+        acquaintances: Acquaintances,
+        tidings: Tidings,
+        flows: dict[str, Flow],
+        hold: float,
+    ) -> None:
+        """``flows`` are what is on its way, by recipient; ``hold`` is in seconds."""
+        self._mesh = mesh
+        self._store = store
+        self._perform = perform
+        self._acquaintances = acquaintances
+        self._tidings = tidings
+        self._flows = flows
+        self._hold = hold
+
+    def dispatch(self, message: Message, content: Mapping[str, Any]) -> Sent | None:
+        """Say how a message goes, or return None if its recipient cannot be reached."""
+        return dispatch(
+            self._mesh,
+            message.recipient,
+            BY_USER_TYPE[message.type],
+            content,
+            message.ts,
+            message.msg_id,
+        )
+
+    async def send(self, flow: Flow, message: Message) -> list[Effect]:
+        """Send one message towards its recipient, and settle what needs no answer."""
+        content, key = unpacked(message)
+        if not self._acquaintances.is_for(message.recipient, key):
+            # Somebody else uses the name: it waits for whom it was meant.
+            again = self._mesh.now + AGAIN_AFTER
+            flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
+            return await self._tidings.tell_queued(message)
+        if self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000:
+            content["held"] = True
+        sent = self.dispatch(message, content)
+        if sent is None and not self._hold:
+            code, detail = ErrorCode.USER_NOT_FOUND, "cannot be reached now"
+            failed = await self._store.settle(
+                message.msg_id,
+                State.FAILED,
+                code,
+                f"{message.recipient} {detail}",
+                told=self._tidings.is_here(message.sender),
+            )
+            return await self._tidings.tell(failed) if failed is not None else []
+        if sent is None:
+            self._stall(flow)
+            return await self._tidings.tell_queued(message)
+        if sent.answers:
+            deadline = self._mesh.now + ANSWER_TIMEOUT
+            flow.under_way[message.msg_id] = Way(
+                sent.server_id, deadline, message.sender
+            )
+            return list(sent.effects)
+        try:
+            settled = await self._store.settle(
+                message.msg_id,
+                State.DELIVERED,
+                "",
+                "",
+                told=self._tidings.is_here(message.sender),
+            )
+        except StoreError as why:
+            self._log.warn("a message waits: {reason}", reason=str(why))
+            self._stall(flow)  # not sent, or it would be sent again
+            return await self._tidings.tell_queued(message)
+        tidings = await self._tidings.tell(settled, sent.status) if settled else []
+        return [*sent.effects, *tidings]
+
+    def _stall(self, flow: Flow) -> None:
+        """Begin again from the oldest, once the recipient is seen."""
+        flow.begin_anew(self._mesh.now + AGAIN_AFTER)
+
+    async def pump(self, user_id: str, flow: Flow, *, anew: bool = False) -> None:
+        """Send what is on disk, as far as the window allows."""
+        await flow.lock.acquire()
+        try:
+            if anew:
+                # What was under way may be lost with a link; who has it, drops it.
+                flow.begin_anew()
+            while flow.more and (room := WINDOW - len(flow.under_way)) > 0:
+                some = await self._store.waiting(user_id, flow.last_seq, room)
+                flow.more = len(some) == room
+                for message in some:
+                    flow.last_seq = message.seq
+                    self._perform(await self.send(flow, message))
+                    if flow.rest_until > self._mesh.now:
+                        return
+        finally:
+            flow.lock.release()
+            self.drop_if_idle(user_id, flow)
+
+    def drop_if_idle(self, user_id: str, flow: Flow) -> None:
+        """Forget a flow in which nothing waits."""
+        if flow.is_idle:
+            self._flows.pop(user_id, None)
+
+    async def fail(self, msg_id: str, code: str, detail: str) -> list[Effect]:
+        """Give a message up; say what its sender is told."""
+        failed = await self._store.settle(msg_id, State.FAILED, code, detail)
+        if failed is None:
+            return []
+        await self.done(failed)
+        return await self._tidings.tell(failed)
+
+    async def done(self, message: Message) -> None:
+        """Count a message that is answered: there is room for the next."""
+        flow = self._flows.get(message.recipient)
+        if flow is None:
+            return
+        flow.settle(message.msg_id)
+        if flow.more and flow.rest_until <= self._mesh.now:
+            await self.pump(message.recipient, flow)
+        self.drop_if_idle(message.recipient, flow)
