@@ -11,8 +11,9 @@ from tests.users import Person, UserTestCase
 
 def put_disk(post: Post, store: Any) -> None:
     """Let a post, and all who work for it, keep its messages elsewhere from now on."""
-    for one in (post, post._acquaintances, post._tidings, post._sending):
-        one._store = store
+    rooms = (post._acquaintances, post._tidings, post._sending, post._overdue)
+    for room in (post, *rooms):
+        room._store = store
 
 
 class PostTestCase(UserTestCase):

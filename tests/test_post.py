@@ -101,7 +101,8 @@ class DiskTests(PostTestCase):
                     found.append(self.waits(self.a))
             perform(effects)
 
-        self.post._perform = self.post._sending._perform = watch
+        self.post._perform = watch
+        self.post._sending._perform = self.post._overdue._perform = watch
         self.bob.leave()
         self.alice.tell("bob", id="m")
         self.assertEqual(found, [1])

@@ -9,8 +9,8 @@ when the recipient is seen.  The sender is told ``delivered``, ``queued`` and th
 
 The rooms, in reading order: ``flow`` (what is on its way to one recipient),
 ``acquaintances`` (whom a message may wait for), ``reading`` (what is kept of a frame),
-``tidings`` (what senders are told), ``sending`` (how messages leave) and ``office``
-(where they come in, and answers).
+``tidings`` (what senders are told), ``sending`` (how messages leave), ``overdue``
+(what nobody answers) and ``office`` (where messages come in, and answers).
 """
 
 from socp_twisted.post.office import Post
