@@ -8,15 +8,15 @@ rules return are performed in order.  The node decides nothing about the protoco
 import itertools
 import os
 import uuid
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from socp_twisted.accounts import WAITING_TYPES, Accounts
+from socp_twisted.background import Background
 from socp_twisted.counting import Counting
 from socp_twisted.errors import (
     SocpError,
@@ -29,31 +29,16 @@ from socp_twisted.net.turn import Turn
 from socp_twisted.overlay import admission, arrival, attendance, channel_rules
 from socp_twisted.overlay.directory import Directory
 from socp_twisted.overlay.effects import (
-    Answer,
     Effect,
-    Foreseen,
-    Forward,
-    Gradually,
     HangUp,
-    Heard,
-    Linked,
     LinkId,
-    Notice,
-    OnceRead,
-    Pin,
-    Ping,
-    Renamed,
-    Seen,
-    Send,
-    SendAll,
-    Settled,
 )
 from socp_twisted.overlay.liveness import TICK, Liveness
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
-from socp_twisted.overlay.profile import harmless
 from socp_twisted.overlay.router import Router
 from socp_twisted.pacing import Pacing
+from socp_twisted.performer import Performer
 from socp_twisted.pins import Pins
 from socp_twisted.portions import Portions
 from socp_twisted.post import POSTED_TYPES, Post
@@ -68,8 +53,6 @@ from socp_twisted.wire.vocabulary import (
     CAP_POSSESSION,
     CLOSE_LIMIT,
     CLOSE_NORMAL,
-    CLOSE_SLOW,
-    CLOSE_TIMEOUT,
 )
 
 LAST_WORDS = 1.0
@@ -143,7 +126,17 @@ class Node:
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = reactor
         self._stopping: Deferred[None] | None = None
-        self._background: set[Deferred[None]] = set()
+        self._background = Background()
+        self._performer = Performer(
+            self.mesh,
+            self._links,
+            self._sender,
+            self._portions,
+            self._background,
+            others=self,
+            depart=self._depart,
+            later=self._later,
+        )
 
     # -- life --------------------------------------------------------------------------
 
@@ -173,7 +166,7 @@ class Node:
                 if hurry.active():
                     hurry.cancel()
             # The answers that came last are still on their way to the disk.
-            last = DeferredList(list(self._background))
+            last = self._background.rest()
             last.addTimeout(LAST_WORDS, self._reactor)
             await last
         finally:
@@ -327,95 +320,7 @@ class Node:
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what was decided, in order."""
-        for effect in effects:
-            _PERFORMERS[type(effect)](self, effect)
-
-    def _hang_up(self, effect: HangUp) -> None:
-        link = self._links.get(effect.link)
-        party = self.mesh.parties.get(effect.link)
-        if link is None or party is None or party.stage is Stage.CLOSING:
-            return
-        if effect.code != CLOSE_NORMAL:
-            self._log.info(
-                "hanging up on {peer}: {reason}",
-                peer=party.name or party.host,
-                reason=effect.reason,
-            )
-        if effect.code in (CLOSE_SLOW, CLOSE_TIMEOUT):
-            self.mesh.counters[effect.reason.partition(":")[0]] += 1
-        party.closing_since = self.mesh.now
-        self._depart(party, effect.reason)
-        link.hang_up(effect.code, effect.reason)
-
-    def _ping(self, effect: Ping) -> None:
-        for link_id in effect.links:
-            if (link := self._links.get(link_id)) is not None:
-                link.ping()
-
-    def _once_read(self, effect: OnceRead) -> None:
-        links = [one for link in effect.links if (one := self._links.get(link))]
-        unread = len(links)
-
-        def has_read() -> None:
-            nonlocal unread
-            unread -= 1
-            if not unread:
-                self._later(effect.effects)
-
-        for link in links:
-            link.outbox.when_empty(has_read)
-
-    def _settled(self, effect: Settled) -> None:
-        if self.post is not None:
-            self._in_background(self.post.settle(effect))
-
-    def _seen(self, effect: Seen) -> None:
-        if self.post is not None:
-            self._in_background(self.post.seen(effect.user_id))
-
-    def _pin(self, effect: Pin) -> None:
-        if self.pins is not None:
-            self._in_background(self.pins.keep(effect.server_id))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what nobody waits for; if it fails, the log says so."""
-        done = Deferred.fromCoroutine(work)
-        self._background.add(done)
-        done.addErrback(
-            lambda why: self._log.failure("bug, or a disk that refuses", failure=why)
-        )
-        done.addBoth(lambda _: self._background.discard(done))
-
-    def _linked(self, effect: Linked) -> None:
-        link, party = self._links[effect.link], self.mesh.parties[effect.link]
-        self._log.info(
-            "linked to {server_id} {way}",
-            server_id=effect.server_id,
-            way=f"at {link.url}" if link.url else f"from {party.host}",
-        )
-        if self.service is not None:
-            self.service.linked(link, party.key)
-
-    def _heard(self, effect: Heard) -> None:
-        if self.service is not None and effect.pubkey != self.mesh.pubkey:
-            self.service.heard(effect)
-
-    def _renamed(self, effect: Renamed) -> None:
-        self._log.warn(
-            "our id belongs to another key: this node is {server_id} now",
-            server_id=effect.server_id,
-        )
-        for server in self.mesh.directory.linked():
-            for link in list(server.links):
-                if link != effect.link:  # it knows us by the new name alone
-                    self._hang_up(HangUp(link, CLOSE_NORMAL, "renamed"))
-
-    def _notice(self, effect: Notice) -> None:
-        told = {
-            name: harmless(one) if isinstance(one, str) else one
-            for name, one in effect.fields.items()
-        }
-        self._log.info(effect.text, **told)
+        self._performer.perform(effects)
 
     # -- the rest ----------------------------------------------------------------------
 
@@ -446,7 +351,7 @@ class Node:
             self._set_clocks()
             self.perform(self._liveness.tick())
             if self.post is not None:
-                self._in_background(self.post.tick())
+                self._background.run(self.post.tick())
             self.perform(self._pacing.overdue())
             self.entrance.close_late()
             self._pacing.read_on()
@@ -468,23 +373,3 @@ class Node:
     def _set_clocks(self) -> None:
         self.mesh.now = self._reactor.seconds()
         self.mesh.now_ms = int(self._wall_clock() * 1000)
-
-
-_PERFORMERS: dict[type, Callable[[Node, Any], None]] = {
-    Send: lambda node, effect: node._sender.send(effect),
-    SendAll: lambda node, effect: node._sender.send_all(effect),
-    Gradually: lambda node, effect: node._portions.begin(effect),
-    OnceRead: Node._once_read,
-    Foreseen: lambda node, effect: node._sender.foresee(effect),
-    Forward: lambda node, effect: node._sender.forward(effect),
-    Answer: lambda node, effect: node._sender.answer(effect),
-    HangUp: Node._hang_up,
-    Ping: Node._ping,
-    Settled: Node._settled,
-    Seen: Node._seen,
-    Pin: Node._pin,
-    Linked: Node._linked,
-    Heard: Node._heard,
-    Renamed: Node._renamed,
-    Notice: Node._notice,
-}

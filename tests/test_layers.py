@@ -37,6 +37,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "net.tls": (("errors", "wire.encoding"), {*NETWORK, "cryptography"}),
     "reader": ((*PURE, "trust", "overlay", "reader"), set()),
     "accounts": ((*NODE, "accounts"), {"twisted", "zope"}),
+    "background": (("background",), {"twisted"}),
     "counting": ((*PURE, "overlay", "counting"), {"twisted"}),
     "pacing": ((*NODE, "pacing"), set()),
     "sender": ((*NODE, "sender"), set()),
@@ -45,13 +46,19 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "post": ((*NODE, "post"), {"twisted", "zope"}),
     "post.flow": ((), {"twisted"}),
     "turns": ((*NODE, "turns"), {"twisted", "zope"}),
+    "performer": (
+        (*NODE, "background", "pins", "portions", "post", "sender", "performer"),
+        {"twisted"},
+    ),
     "node": (
         (
             *NODE,
             "reader",
             "accounts",
+            "background",
             "counting",
             "pacing",
+            "performer",
             "pins",
             "portions",
             "post",
