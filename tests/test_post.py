@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from socp_twisted.overlay.effects import Effect, Send, SendAll
-from socp_twisted.post.flow import WINDOW
+from socp_twisted.post.flow import WINDOW, Flow, Way
 from socp_twisted.store.interface import StoreError
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT
@@ -185,6 +187,20 @@ class DiskTests(PostTestCase):
             slow.turn()
             self.network.settle()
         self.assertEqual(len(bob.of("USER_DELIVER")), 2)
+
+
+class FlowTests(SynchronousTestCase):
+    """What is under way to one recipient changes while the disk is at work."""
+
+    def test_set_aside(self) -> None:
+        """Late is what is still under way; what was answered meanwhile is not."""
+        flow = Flow({"m": Way("srv-b", 10.0, "alice")})
+        self.assertEqual(flow.late(10.0), ["m"])
+        self.assertTrue(flow.set_aside("m", 10.0))
+        self.assertEqual((flow.late(10.0), flow.due(50.0)), ([], ["m"]))
+        flow.settle("m")
+        self.assertFalse(flow.set_aside("m", 11.0))
+        self.assertEqual(flow.due(99.0), [])
 
 
 class AgainTests(PostTestCase):

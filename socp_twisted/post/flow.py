@@ -62,10 +62,13 @@ class Flow:
         self.aside.clear()
         self.last_seq, self.more, self.rest_until = 0, True, rest_until
 
-    def set_aside(self, msg_id: str, now: float) -> None:
-        """Let a message that nobody answered wait by itself."""
-        way = self.under_way.pop(msg_id)
+    def set_aside(self, msg_id: str, now: float) -> bool:
+        """Let what nobody answered wait by itself; false if it is answered now."""
+        way = self.under_way.pop(msg_id, None)
+        if way is None:
+            return False
         self.aside[msg_id] = replace(way, tries=way.tries + 1, again=now + AGAIN_AFTER)
+        return True
 
     def due(self, now: float) -> list[str]:
         """Return what was set aside and is to be sent again."""

@@ -73,7 +73,8 @@ class Overdue:
 
     async def _set_aside(self, user_id: str, flow: Flow, msg_id: str) -> None:
         """Let what nobody answers wait, so that it keeps no other message waiting."""
-        flow.set_aside(msg_id, self._mesh.now)
+        if not flow.set_aside(msg_id, self._mesh.now):
+            return  # answered, or begun anew, while the disk was busy with another
         online = user_id in self._mesh.directory.user_locations
         if online and flow.aside[msg_id].tries >= TRIES:
             detail = "the recipient is online, but does not acknowledge it"

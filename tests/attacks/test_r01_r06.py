@@ -166,6 +166,7 @@ class ComingAndGoingTests(AttackCase):
         self.assertIsNone(alice.closed)
         await self.until(lambda: len(alice.heard("USER_DELIVER")) >= 1)
         bob = await self.user(two, "bob")
+        await self.until(lambda: "bob" in one.online())
         await self.talk(alice, bob)
 
 
