@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any, Final
 
 Fields = dict[str, Any]
@@ -103,9 +104,14 @@ def _place(chance: random.Random, fields: Fields) -> Path:
     return chance.choice([path for path in places(fields) if path])
 
 
+def _other(chance: random.Random) -> Any:
+    """Return a value of any type: one of its own, for it may be changed in turn."""
+    return deepcopy(chance.choice(_OTHER_TYPES))
+
+
 def swap_type(chance: random.Random, fields: Fields) -> None:
     """A value of another type."""
-    put(fields, _place(chance, fields), chance.choice(_OTHER_TYPES))
+    put(fields, _place(chance, fields), _other(chance))
 
 
 def drop_key(chance: random.Random, fields: Fields) -> None:
@@ -118,7 +124,7 @@ def add_key(chance: random.Random, fields: Fields) -> None:
     """A field that nobody asked for."""
     inside = [path for path in places(fields) if type(get(fields, path)) is dict]
     name = chance.choice((*_TEXTS[:12], "sender", "held", "msg_id", "to", "__class__"))
-    get(fields, chance.choice(inside))[name] = chance.choice(_OTHER_TYPES)
+    get(fields, chance.choice(inside))[name] = _other(chance)
 
 
 def odd_text(chance: random.Random, fields: Fields) -> None:
