@@ -309,7 +309,7 @@ class Node:
         if self._pacing.may_log(party.link):
             self._log.warn(
                 "refused {type} from {peer}: {code}: {reason}",
-                type=envelope.type if envelope is not None else "a frame",
+                type=envelope.word if envelope is not None else "a frame",
                 peer=party.name or party.host,
                 code=fault.code,
                 reason=str(fault),

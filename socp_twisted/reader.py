@@ -77,7 +77,7 @@ class Reader:
             return self._read_claim(party, envelope)
         if envelope.type == CTRL_CLOSE:
             return self.router.receive_from_user(party, envelope)
-        raise Refused(ErrorCode.NOT_ALLOWED, f"{envelope.type}: log in first")
+        raise Refused(ErrorCode.NOT_ALLOWED, f"{envelope.word}: log in first")
 
     def _read_claim(self, party: Party, envelope: Envelope) -> Iterable[Effect]:
         key = admission.key_for(self.mesh, party, envelope)
@@ -116,7 +116,7 @@ class Reader:
         if envelope.type == CTRL_CLOSE:
             return self.router.receive_from_user(party, envelope)
         if envelope.type not in (MSG_DIRECT, MSG_PUBLIC_CHANNEL) or party.must_log_in:
-            raise Refused(ErrorCode.NOT_ALLOWED, f"{envelope.type}: log in first")
+            raise Refused(ErrorCode.NOT_ALLOWED, f"{envelope.word}: log in first")
         spoken, now = self.mesh.spoken, self.mesh.now_ms
         spoken.check(party.name, party.key, envelope.ts, now)
         told = MsgDirect.read(envelope.payload)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from twisted.logger import capturedLogs, formatEvent
+
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.vocabulary import MSG_DIRECT, MSG_PUBLIC_CHANNEL
-from tests.keyring import pub_of
+from tests.keyring import pub_of, signature
 from tests.users import UserTestCase
 
 MIB = 1024 * 1024
@@ -75,6 +77,17 @@ class RefusedTests(UserTestCase):
             self.alice.say(kind, "alice", "*", {"user_id": "bob"}, key="alice", id="m")
             self.assertEqual(self.alice.outcomes(), [("m", "UNKNOWN_TYPE")], kind)
         self.assertEqual(self.a.online(), {"alice": "srv-a", "bob": "srv-a"})
+
+    def test_key_as_type(self) -> None:
+        """Who puts a key where the type belongs finds it in no log, and no ERROR."""
+        key = signature("alice", b"a nonce")[:43]
+        stranger = self.person(self.a)
+        for person in (self.alice, stranger):
+            with capturedLogs() as logged:
+                person.say(key, "alice", "*", {}, key="alice", id="m")
+            self.assertIn("refused", logged[0]["log_format"])
+            for told in (*map(formatEvent, logged), *person.fault()):
+                self.assertNotIn(key[:16], told)
 
     def test_r13_malformed(self) -> None:
         """R13: whatever is no frame is answered with what is wrong with it."""

@@ -69,7 +69,7 @@ def key_for(mesh: Mesh, party: Party, envelope: Envelope) -> str:
     if party.stage is Stage.FRESH:
         if envelope.type not in (SERVER_HELLO_JOIN, SERVER_HELLO_LINK):
             raise Refused(
-                ErrorCode.UNKNOWN_TYPE, f"{envelope.type} cannot open a connection"
+                ErrorCode.UNKNOWN_TYPE, f"{envelope.word} cannot open a connection"
             )
         return ServerHello.read(envelope.payload).pubkey
     return party.key

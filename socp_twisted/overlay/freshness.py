@@ -15,7 +15,7 @@ from typing import Any
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.directory import Server
 from socp_twisted.overlay.mesh import Mesh
-from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.envelope import Envelope, word
 from socp_twisted.wire.payloads import Binding
 from socp_twisted.wire.vocabulary import (
     CAP_BOUND,
@@ -67,9 +67,8 @@ def check(mesh: Mesh, server: Server | None, envelope: Envelope) -> None:
         return
     binding = Binding.read(told)
     if binding.type != envelope.type:
-        raise Refused(
-            ErrorCode.INVALID_SIG, f"signed as {binding.type}, sent as {envelope.type}"
-        )
+        signed, sent = word(binding.type), envelope.word
+        raise Refused(ErrorCode.INVALID_SIG, f"signed as {signed}, sent as {sent}")
     if binding.to not in ("", envelope.to):
         raise Refused(ErrorCode.INVALID_SIG, "signed for another recipient")
     age = abs(mesh.now_ms - binding.at)

@@ -71,7 +71,7 @@ class Router:
         freshness.check(self.mesh, server, envelope)
         rule = RULES.get(envelope.type)
         if rule is None:
-            raise Refused(ErrorCode.UNKNOWN_TYPE, f"unknown type {envelope.type}")
+            raise Refused(ErrorCode.UNKNOWN_TYPE, f"unknown type {envelope.word}")
         # A list first, so that a rule which refuses half-way has asked for nothing.
         return list(rule(self.mesh, party, envelope))
 
@@ -79,5 +79,5 @@ class Router:
         """Say what follows from a user's frame, in order; raise ``SocpError``."""
         rule = USER_RULES.get(envelope.type)
         if rule is None:
-            raise Refused(ErrorCode.UNKNOWN_TYPE, f"unknown type {envelope.type}")
+            raise Refused(ErrorCode.UNKNOWN_TYPE, f"unknown type {envelope.word}")
         return list(rule(self.mesh, party, envelope))

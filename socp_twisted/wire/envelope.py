@@ -19,6 +19,10 @@ MAX_VALUES = 20_000
 """In one frame: 1 MiB of users has half as many; of ``[],`` it takes 0.2 s to read."""
 
 
+MAX_WORD = 32
+"""Characters of a type that are shown; a key or a nonce has at least 43."""
+
+
 def is_identifier(text: object) -> bool:
     """Say whether this may name a server or a user (reserved words may not)."""
     return (
@@ -26,6 +30,11 @@ def is_identifier(text: object) -> bool:
         and _IDENTIFIER.match(text) is not None
         and text not in RESERVED_IDS
     )
+
+
+def word(kind: str) -> str:
+    """Return a type as it may be shown: what is longer than any of ours is no word."""
+    return kind if len(kind) <= MAX_WORD else f"{kind[:8]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,11 @@ class Envelope:
         if not self._signed:
             object.__setattr__(self, "_signed", canonical(self.payload))
         return self._signed
+
+    @property
+    def word(self) -> str:
+        """The type, for sentences and logs: who puts a key there has it cut."""
+        return word(self.type)
 
     @classmethod
     def parse(cls, frame: bytes, *, complete: bool = True) -> Self:
