@@ -1,6 +1,7 @@
 """What may the name of a stranger's file do to us, and what becomes of the file?"""
 
 import os
+import time
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -73,6 +74,23 @@ class DraftTests(SynchronousTestCase):
 
         self.patch(os, "link", link)
         self.test_keep()
+
+    def test_abandoned(self) -> None:
+        """What a killed client left is removed by the next; what grows is not."""
+        folder = Path(self.mktemp())
+        dead, alive, other = Draft(folder), Draft(folder), folder / ".socp-notes"
+        other.write_text("mine")
+        two_hours_ago = time.time() - 7200
+        left = {path.name for path in folder.iterdir()}
+        os.utime(dead._path, (two_hours_ago, two_hours_ago))
+        os.utime(other, (two_hours_ago, two_hours_ago))
+        next_one = Draft(folder)
+        self.assertEqual(
+            {path.name for path in folder.iterdir()},
+            (left - {dead._path.name}) | {next_one._path.name},
+        )
+        for draft in (dead, alive, next_one):
+            draft.discard()
 
     def test_discard(self) -> None:
         """Nothing stays, however often it is said."""

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 import unicodedata
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from socp_twisted.trust.files import write_draft
 
 MAX_NAME = 200
 """Bytes of a received file's name: the file systems' 255, with room for " (99)"."""
+
+_PREFIX, _SUFFIX = ".socp-", ".part"
+
+_ABANDONED = 3600.0
+"""Seconds after which nobody waits for a draft's next chunk: a minute or ten do."""
 
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"}
@@ -66,7 +72,8 @@ class Draft:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, path = tempfile.mkstemp(dir=folder, prefix=".socp-", suffix=".part")
+        _sweep(folder)
+        handle, path = tempfile.mkstemp(dir=folder, prefix=_PREFIX, suffix=_SUFFIX)
         self._path = Path(path)
         self._file = os.fdopen(handle, "wb")
         self._digest = hashlib.sha256()
@@ -107,6 +114,15 @@ class Draft:
             self._file.close()
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what clients that were killed have left behind."""
+    oldest = time.time() - _ABANDONED
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _name(draft: Path, path: Path) -> None:
