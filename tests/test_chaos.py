@@ -1,5 +1,6 @@
 """Are messages accounted for, and honestly?  A short run, and the rules."""
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
@@ -43,6 +44,9 @@ class PlanTests(SynchronousTestCase):
                 free_at[fault.target] = fault.at + fault.seconds
             self.assertLessEqual(fault.at + fault.seconds, plan.seconds)
         self.assertEqual(len(plan.messages), 10_000)
+        files = [one for one in plan.messages if one.size]
+        self.assertEqual(len(files), 250)
+        self.assertEqual(sum(1 for one in files if one.to == "public"), 50)
         self.assertNotIn(True, [one.sender == one.to for one in plan.messages])
 
 
@@ -111,6 +115,17 @@ class AccountTests(SynchronousTestCase):
         """Seen twice by one process."""
         found = self.fates(entries("sending", "delivered"), entries("seen", "seen"))
         self.check(found, "sent", "doubled", ok=False)
+
+    def test_torn(self) -> None:
+        """A file that came, but not as it was sent."""
+        found = self.fates(entries("sending", "failed"), entries("torn"))
+        self.check(found, "sent", "torn", "reported", ok=False)
+
+    def test_file(self) -> None:
+        """A file is a message, and counted as what it is."""
+        journals = {"alice": entries("start", "sending", "delivered"), "bob": []}
+        found = account([replace(HELLO, size=9)], journals)
+        self.check(found, "sent", "files", "lost", ok=False)
 
     def test_again(self) -> None:
         """Seen by two processes: the first died with its receipt."""

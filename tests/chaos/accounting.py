@@ -11,16 +11,18 @@ Entry = Mapping[str, Any]
 
 FINAL: Final = frozenset({"delivered", "failed"})
 
-FAILURES: Final = ("lost", "doubled", "unreported")
+FAILURES: Final = ("lost", "doubled", "torn", "unreported")
 """What must not be; everything else is the world's way."""
 
 ROWS: Final = {
     "sent": "taken by the sender's client; one to everybody is one to each",
+    "files": "of those sent: files, which no server keeps",
     "once": "seen exactly once by the recipient",
     "reported": "not seen, and the sender was told so",
     "perished": "not seen; the sender's process died before any answer",
     "again": "seen again after the recipient's process died",
     "doubled": "seen twice by one process of the recipient",
+    "torn": "a file that was received is not what was sent",
     "lost": "not seen, although the sender was told that it was delivered or kept",
     "unreported": "the sender lives and was never told what became of it",
     "false alarm": "of those seen: the sender was told that it failed",
@@ -38,6 +40,7 @@ class Story:
     outcome: str = ""
     code: str = ""
     queued: bool = False
+    torn: bool = False
     seen_in: list[int] = field(default_factory=list)
     seen_at: float = 0.0
 
@@ -78,6 +81,8 @@ def read_stories(
             elif what == "seen":
                 story.seen_in.append(run)
                 story.seen_at = story.seen_at or entry["t"]
+            elif what == "torn":
+                story.torn = True
             elif what == "queued":
                 story.queued = True
             elif what in FINAL and not story.outcome:
@@ -92,16 +97,18 @@ def account(
     """Count what became of each planned message."""
     stories, runs = read_stories(journals)
     result = Account(Counter(), Counter(), [], {name: [] for name in FAILURES})
-    senders = {message.id: message.sender for message in messages}
-    for text_id in sorted(senders.keys() - {_message_of(one) for one in stories}):
+    planned = {message.id: message for message in messages}
+    for text_id in sorted(planned.keys() - {_message_of(one) for one in stories}):
         stories[text_id] = Story()  # never begun
     for text_id, story in sorted(stories.items()):
-        sender = senders[_message_of(text_id)]
-        fates = list(_fates(story, story.sent_in < runs.get(sender, 0)))
+        message = planned[_message_of(text_id)]
+        fates = list(_fates(story, story.sent_in < runs.get(message.sender, 0)))
         result.counts.update(fates)
         for fate in fates:
             if fate in FAILURES:
                 result.failures[fate].append(text_id)
+        if message.size and "sent" in fates:
+            result.counts["files"] += 1
         if story.outcome == "failed":
             result.codes[story.code] += 1
         if story.seen_in:
@@ -120,6 +127,8 @@ def _fates(story: Story, died: bool) -> Iterable[str]:
         yield "unsent"
         return
     yield "sent"
+    if story.torn:
+        yield "torn"
     if story.seen_in:
         yield from _fates_seen(story)
     elif story.outcome == "failed":

@@ -1,8 +1,8 @@
 """
 One user in a process that can be killed: ``python -m tests.chaos.child``.
 
-The first line of the standard input says who it is; each further one is a text to send.
-At its end the user logs out.
+The first line of the standard input says who it is; each further one is a text or a
+file to send.  At its end the user logs out.
 """
 
 import json
@@ -34,7 +34,7 @@ class Orders(LineReceiver):
         """Be somebody, or send a text."""
         order = json.loads(line)
         if self.talker is not None:
-            self.talker.tell(order["to"], order["text_id"], order["text"])
+            self.talker.tell(**order)
             return
         self.talker = Talker(
             reactor,

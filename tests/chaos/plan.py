@@ -1,5 +1,6 @@
 """Who writes to whom, and what fails when?  All of it follows from the seed."""
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,14 @@ RATE: Final = 25.0
 TO_ALL: Final = 25
 """Every so many messages one goes to everybody."""
 
+FILES: Final = 40
+"""Every so many messages one is a file ..."""
+FILES_TO_ALL: Final = 200
+"""... and every so many one that goes to everybody."""
+
+SIZES: Final = (1_000.0, 400_000.0)
+"""Bytes of the smallest and of the largest file; there are more of the small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -30,15 +39,17 @@ class Person:
 @dataclass(frozen=True, slots=True)
 class Message:
     """
-    A text that is known by its id, and when it is to be sent, in seconds.
+    A text or a file that is known by its id, and when it is to be sent, in seconds.
 
-    One to ``public`` is one for each member: ``m7@bob``.
+    One to ``public`` is one for each member: ``m7@bob``.  ``size`` is that of a file in
+    bytes, or 0.
     """
 
     id: str
     at: float
     sender: str
     to: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,11 @@ def _messages(
         sorted(chance.uniform(0, seconds) for _ in range(count))
     ):
         sender, to = chance.sample(names, 2)
-        yield Message(f"m{number:06d}", at, sender, to if number % TO_ALL else PUBLIC)
+        size = int(math.exp(chance.uniform(*map(math.log, SIZES))))
+        is_file = number % FILES == FILES - 1
+        if number % TO_ALL == 0 or number % FILES_TO_ALL == FILES_TO_ALL - 1:
+            to = PUBLIC
+        yield Message(f"m{number:06d}", at, sender, to, size if is_file else 0)
 
 
 def _faults(

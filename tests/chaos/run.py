@@ -98,6 +98,10 @@ class Run:
             if node.log.exists()
         }
         secrets = [WHISPER, *(_passphrase(one) for one in self._plan.people)]
+        for name in self._talkers:  # whose processes were not killed
+            drafts = [path.name for path in (self._folder / name).rglob("*.part")]
+            if drafts:
+                self._notes.append(f"{name} is left with half a file: {drafts}")
         for child in self._children.values():
             if child.errors:
                 self._notes.append(f"{child.user_id} complained: {child.errors[:2000]}")
@@ -226,10 +230,8 @@ class Run:
     def _send(self, message: Message) -> None:
         text = f"{message.id} {WHISPER} {message.to}"
         self._open.add(message.id)
-        if message.sender in self._talkers:
-            self._talkers[message.sender].tell(message.to, message.id, text)
-        else:
-            self._children[message.sender].tell(message.to, message.id, text)
+        sender = self._talkers.get(message.sender) or self._children[message.sender]
+        sender.tell(message.to, message.id, text, message.size)
 
     def _begin(self, fault: Fault) -> None:
         self._faults[f"{fault.kind} {_where(fault, self._plan)}"] += 1

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,10 +94,10 @@ class ChildUser(ProcessProtocol):
         command = [sys.executable, "-m", "tests.chaos.child"]
         reactor.spawnProcess(self, sys.executable, command, environ, None)
 
-    def tell(self, to: str, text_id: str, text: str) -> None:
-        """Ask for a text to be sent; a process that is not there does nothing."""
+    def tell(self, to: str, text_id: str, text: str, size: int) -> None:
+        """Ask for something to be sent; a process that is not there does nothing."""
         if self.running:
-            self._say({"to": to, "text_id": text_id, "text": text})
+            self._say({"to": to, "text_id": text_id, "text": text, "size": size})
 
     def close(self) -> None:
         """Let the user log out and the process end."""
@@ -109,7 +110,7 @@ class ChildUser(ProcessProtocol):
             number = int(getattr(signal, f"SIG{name}"))
             self.transport.signalProcess(number)  # type: ignore[union-attr]
 
-    def _say(self, line: dict[str, str]) -> None:
+    def _say(self, line: Mapping[str, str | int]) -> None:
         self.transport.write(json.dumps(line).encode() + b"\n")  # type: ignore[union-attr]
 
     # -- what Twisted calls ------------------------------------------------------------

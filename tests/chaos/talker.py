@@ -1,5 +1,6 @@
 """How does a user stay online, and what is noted of what they see and say?"""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,10 +11,12 @@ from twisted.logger import Logger
 from socp_twisted.client import Client, Delivered, GaveUp, NotDelivered, TextReceived
 from socp_twisted.client import events as told
 from socp_twisted.client.dialing import Dialing
+from socp_twisted.client.files import Policy
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.trust.keys import PrivateKey
 from socp_twisted.wire.vocabulary import PUBLIC
 from tests.chaos.journal import Journal
+from tests.chaos.parcels import pack, unpack
 
 REDIAL: Final = 0.5
 """Seconds between two attempts, for the 5 s of the house: runs are short."""
@@ -34,6 +37,10 @@ class Writer(Client):
     async def write_to_all(self, text: str, note: Any) -> None:
         """Send a text to everybody; ``note`` gets the id, and who that is."""
         await self._command(lambda now: self._session.all(text, now), note)
+
+    async def offer(self, to: str, path: Path, note: Any) -> None:
+        """Send a file; ``note`` gets the file's id for each recipient."""
+        await self._command(lambda now: self._session.send_file(to, path, now), note)
 
 
 class Talker:
@@ -58,6 +65,8 @@ class Talker:
         self._home = home
         self._registered = home / "registered"
         self._texts: dict[str, str] = {}
+        self._files: dict[str, str] = {}
+        self._to_all: set[str] = set()
         self._client = self._make()
         self._closed = False
         self.done: Deferred[None] | None = None
@@ -73,8 +82,8 @@ class Talker:
         self._closed = True
         await self._client.close()
 
-    def tell(self, to: str, text_id: str, text: str) -> None:
-        """Send a text; the journal says what becomes of it."""
+    def tell(self, to: str, text_id: str, text: str, size: int) -> None:
+        """Send a text, or a file of that size; the journal says what becomes of it."""
 
         def note(message_id: str) -> None:
             self._texts[message_id] = text_id
@@ -86,9 +95,18 @@ class Talker:
             if not sent[1]:
                 self._journal.write("failed", text=text_id, code="nobody is there")
 
+        def note_file(sent: Mapping[str, str]) -> None:
+            for member, file_id in sent.items():
+                copy = f"{text_id}@{member}" if to == PUBLIC else text_id
+                self._files[file_id] = copy
+                self._journal.write("sending", text=copy)
+
         async def send() -> None:
             try:
-                if to == PUBLIC:
+                if size:
+                    path = pack(self._home / "parcels", text_id, size)
+                    await self._client.offer(to, path, note_file)
+                elif to == PUBLIC:
                     await self._client.write_to_all(text, note_all)
                 else:
                     self._journal.write("sending", text=text_id)
@@ -108,6 +126,8 @@ class Talker:
             passphrase=self._passphrase,
             register=not self._registered.exists(),
             home=self._home,
+            downloads=self._home / "downloads",
+            policy=Policy.ALWAYS,
         )
 
     async def _live(self) -> None:
@@ -174,6 +194,25 @@ class Talker:
                 text_id += f"@{event.to}"
             self._journal.write(what, text=text_id, **fields)
 
+    def _offered(self, event: told.FileOffered) -> None:
+        if event.public:
+            self._to_all.add(event.file_id)
+
+    def _received(self, event: told.FileReceived) -> None:
+        text_id, whole = unpack(event.path)
+        if event.file_id in self._to_all:
+            text_id += f"@{self.user_id}"
+        what = "seen" if whole else "torn"
+        self._journal.write(what, text=text_id, sender=event.sender, held=False)
+
+    def _sent(self, event: told.FileSent) -> None:
+        self._journal.write("delivered", text=self._files[event.file_id])
+
+    def _broken_off(self, event: told.FileFailed) -> None:
+        if not event.incoming:
+            fields = {"code": "file", "detail": event.reason}
+            self._journal.write("failed", text=self._files[event.file_id], **fields)
+
     def _up(self, event: told.LoggedIn) -> None:
         self._journal.write("up")
 
@@ -192,6 +231,10 @@ _REACTIONS: dict[type, Any] = {
     Delivered: Talker._delivered,
     told.Queued: Talker._queued,
     NotDelivered: Talker._failed,
+    told.FileOffered: Talker._offered,
+    told.FileReceived: Talker._received,
+    told.FileSent: Talker._sent,
+    told.FileFailed: Talker._broken_off,
     told.LoggedIn: Talker._up,
     told.ConnectionLost: Talker._down,
     GaveUp: Talker._gave_up,
