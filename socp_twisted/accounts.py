@@ -22,7 +22,7 @@ from socp_twisted.store.interface import Member, Store, StoreError, User
 from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.passwords import Verifier, check_password
 from socp_twisted.trust.signatures import check, login_content, verify
-from socp_twisted.wire.addresses import is_loopback
+from socp_twisted.wire.addresses import is_loopback, subscriber
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import UserLogin, UserRegister
 from socp_twisted.wire.vocabulary import (
@@ -150,7 +150,7 @@ class Accounts:
             )
         if is_loopback(party.host):
             return
-        address = f"registrations from {party.host}"
+        address = f"registrations from {subscriber(party.host)}"
         wait = self._throttle.wait(address, now=now)
         if wait > 0:
             raise Refused(
@@ -217,11 +217,12 @@ class Accounts:
         it was counted, however many connections it has.  A proof needs none of this:
         nobody guesses a signature, and a guesser must not keep the key's owner out.
         """
-        await self._turns.take(party.host)
+        caller = subscriber(party.host)
+        await self._turns.take(caller)
         try:
             if party.is_closing:
                 return False
-            guesses = (f"user {told.user_id}", f"address {party.host}")
+            guesses = (f"user {told.user_id}", f"address {caller}")
             wait = self._throttle.wait(*guesses, now=self._mesh.now)
             if wait > 0:
                 raise Refused(
@@ -236,7 +237,7 @@ class Accounts:
                 self._throttle.failed(*guesses, now=self._mesh.now)
             return right
         finally:
-            self._turns.give_up(party.host)
+            self._turns.give_up(caller)
 
     def _prove(self, party: Party, told: UserLogin, registered: User | None) -> bool:
         """Say whether the greeted key signed our nonce, and is the registered one."""

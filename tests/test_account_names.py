@@ -368,3 +368,12 @@ class RegistrationLimitTests(UserTestCase):
         names = [f"user{number}" for number in range(7)]
         told = self.registered(*names, host=FAR, limit=100)
         self.assertEqual(told, ["USER_REGISTERED"] * 6 + ["LIMIT"])
+
+    def test_network(self) -> None:
+        """Nor is the pace of an IPv6 network that of its addresses."""
+        site, told = self.start(), []
+        for number in range(7):
+            person = self.person(site, host=f"2001:db8::{number}")
+            person.register(f"user{number}", "bob")
+            told += person.heard()
+        self.assertEqual(told, ["USER_REGISTERED"] * 6 + ["ERROR"])

@@ -266,6 +266,16 @@ class ThrottleTests(UserTestCase):
         self.pipeline(person, guesses)
         self.assertEqual(person.errors(), ["BAD_KEY"] * 6 + ["LIMIT"] * 2)
 
+    def test_by_network(self) -> None:
+        """A guess from each of many IPv6 addresses of one network is no other thing."""
+        told = []
+        for number in range(8):
+            person = self.person(self.a, host=f"2001:db8::{number}")
+            self.party(self.a, person.wire).secure = True
+            person.log_in(f"user{number}")
+            told += person.errors()
+        self.assertEqual(told, ["BAD_KEY"] * 6 + ["LIMIT"] * 2)
+
     def test_waited(self) -> None:
         """After the time that was named, the right password lets in."""
         person = self.person(self.a)

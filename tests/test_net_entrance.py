@@ -44,6 +44,13 @@ class EntranceTests(SynchronousTestCase):
         self.assertEqual(self.counters, {"max-per-address": 1})
         self.assertEqual(self.come("10.0.0.2"), "")
 
+    def test_network(self) -> None:
+        """Whoever has one IPv6 network has one share, whatever address they take."""
+        self.assertEqual([self.come(f"2001:db8::{n}") for n in (1, 2)], ["", ""])
+        why = "max-per-address: 2 are open from 2001:db8::/64"
+        self.assertEqual(self.come("2001:db8::3"), why)
+        self.assertEqual(self.come("2001:db8:0:1::3"), "")
+
     def test_loopback(self) -> None:
         """This machine's own share is everybody's."""
         hosts = ["127.0.0.1", "::1", "127.0.0.1", "::ffff:127.0.0.1"]

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from socp_twisted.wire.addresses import is_host, is_loopback
+from socp_twisted.wire.addresses import is_host, is_loopback, subscriber
 
 
 class HostTests(SynchronousTestCase):
@@ -43,3 +43,21 @@ class LoopbackTests(SynchronousTestCase):
             self.assertTrue(is_loopback(host), host)
         for host in ("0.0.0.0", "::", "192.0.2.1", "chat.example", "localhost.example"):
             self.assertFalse(is_loopback(host), host)
+
+
+class SubscriberTests(SynchronousTestCase):
+    """Who can call from many addresses is counted as one."""
+
+    def test_hosts(self) -> None:
+        """An IPv4 address is somebody; an IPv6 network is, too."""
+        for host, counted in {
+            "192.0.2.7": "192.0.2.7",
+            "::ffff:192.0.2.7": "192.0.2.7",
+            "2001:db8:1:2::7": "2001:db8:1:2::/64",
+            "2001:db8:1:2:ffff::1": "2001:db8:1:2::/64",
+            "2001:db8:1:3::7": "2001:db8:1:3::/64",
+            "fe80::7%eth0": "fe80::/64",
+            "::1": "::1",
+            "somewhere": "somewhere",
+        }.items():
+            self.assertEqual(subscriber(host), counted)

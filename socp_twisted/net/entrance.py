@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from socp_twisted.wire.addresses import is_loopback
+from socp_twisted.wire.addresses import is_loopback, subscriber
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import HANDSHAKE_TIMEOUT
 
@@ -47,6 +47,7 @@ class Entrance:
 
     def came(self, transport: Any, host: str) -> bool:
         """Count a connection; false if there is not even room to tell it why."""
+        host = subscriber(host)
         sentence = self._no_room(host)
         if not sentence:
             self._welcome += 1

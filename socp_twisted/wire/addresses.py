@@ -1,6 +1,6 @@
 """Which machine does a host, or a ws:// URL, name?  (SOCP 5.1)"""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,3 +47,20 @@ def is_loopback(host: str) -> bool:
     # A port that listens on :: sees 127.0.0.1 as ::ffff:127.0.0.1.
     mapped = address.ipv4_mapped if address.version == 6 else None
     return (mapped or address).is_loopback
+
+
+def subscriber(host: str) -> str:
+    """
+    Return who an address stands for where callers are counted.
+
+    Whoever has one IPv6 address has all 2^64 of its network: it counts as one.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 4 or is_loopback(host):
+        return host
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, 64), strict=False))

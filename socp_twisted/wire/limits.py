@@ -31,7 +31,7 @@ class Limits:
     peer_frames: int = _limit(2_000, "frames a second from one server")
     peer_bytes: int = _limit(64 * 1024 * 1024, "bytes a second from one server")
     per_address: int = _limit(
-        64, "connections from one address; loopback has no such limit"
+        64, "connections from one address, or one IPv6 /64; not from loopback"
     )
     connections: int = _limit(2_000, "open connections")
     seen: int = _limit(65_536, "frames remembered against duplicates")
