@@ -48,6 +48,20 @@ class TransferTests(UserTestCase):
         alice.forget()
         self.exchange(alice, bob)
 
+    def test_no_key(self) -> None:
+        """What is no key, in a piece, costs the two servers' link nothing."""
+        a, b = self.pair()
+        [alice] = self.users(a, "alice")
+        [bob] = self.users(b, "bob")
+        alice.start_file("bob")
+        for index, no_key in enumerate(([1], {"a": 1}, 7, True)):
+            alice.chunk("bob", index=index, sender_pub=no_key)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assert_mesh(a, b)
+        self.assertEqual(bob.heard(), STEPS[:1])
+        alice.chunk("bob", index=9)
+        self.assertEqual(alice.outcomes()[-1], ("chunk9", "delivered"))
+
     def test_devices(self) -> None:
         """Every device of the recipient gets every piece."""
         a = self.start()

@@ -199,11 +199,10 @@ def content(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     kind = BY_SERVER_TYPE[envelope.type]
     told = Routed.read(envelope.payload)
     kind.shape.read(envelope.payload)
-    key = envelope.payload.get("sender_pub") or ""
-    check_sender(mesh, envelope, told.sender, key)
+    check_sender(mesh, envelope, told.sender, told.sender_pub)
     ts = envelope.ts if told.ts is None else told.ts
-    if key:
-        mesh.spoken.heard(key, ts, mesh.now_ms)
+    if told.sender_pub:
+        mesh.spoken.heard(told.sender_pub, ts, mesh.now_ms)
     reference = _reference(envelope)
     if told.user_id in mesh.directory.local_users:
         yield from _hand_over_once(mesh, envelope, kind, told, reference)

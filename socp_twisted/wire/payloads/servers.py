@@ -119,3 +119,4 @@ class Routed(Payload):
     user_id: str = an_id()
     sender: str = an_id()
     ts: int | None = wire_field(is_integer(0, 2**53), "milliseconds", None)
+    sender_pub: str = a_public_key("")  # files may lack it
