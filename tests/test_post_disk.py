@@ -186,6 +186,39 @@ class DiskTests(PostTestCase):
         self.assertEqual(len(bob.of("USER_DELIVER")), 2)
 
 
+class OverdueTests(PostTestCase):
+    """What is late is looked for in everybody's flow, however slow the disk is."""
+
+    def setUp(self) -> None:
+        """One node; alice writes to carol and bob, who give receipts."""
+        super().setUp()
+        self.a = self.start()
+        [self.alice] = self.users(self.a, "alice")
+        self.carol, self.bob = (self.reader(self.a, one) for one in ("carol", "bob"))
+        assert self.a.node.post is not None
+        self.post = self.a.node.post
+
+    def test_begun_meanwhile(self) -> None:
+        """A flow that ended while the disk was busy does not end the next one."""
+        self.alice.tell("carol")
+        self.network.pass_time(8)
+        self.alice.tell("bob", "one")
+        slow = SlowStore(self.stores["srv-a"])
+        put_disk(self.post, slow)
+        self.network.pass_time(4)  # carol's is late, and the disk is asked for it
+        self.assertEqual(len(slow._waiting), 1)
+        self.give(self.bob, *self.bob.of("USER_DELIVER"))
+        slow._waiting.pop().callback(None)
+        self.alice.tell("bob", "two")
+        slow._waiting.pop().callback(None)
+        for _ in range(3):
+            slow.turn()
+            self.network.settle()
+        put_disk(self.post, self.stores["srv-a"])
+        self.give(self.bob, self.bob.of("USER_DELIVER")[-1])
+        self.assertEqual((len(self.given(self.bob)), self.waits(self.a)), (2, 0))
+
+
 class FlowTests(SynchronousTestCase):
     """What is under way to one recipient changes while the disk is at work."""
 

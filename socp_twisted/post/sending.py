@@ -122,9 +122,9 @@ class Sending:
             self.drop_if_idle(user_id, flow)
 
     def drop_if_idle(self, user_id: str, flow: Flow) -> None:
-        """Forget a flow in which nothing waits."""
-        if flow.is_idle:
-            self._flows.pop(user_id, None)
+        """Forget a flow in which nothing waits, unless there is another one by now."""
+        if flow.is_idle and self._flows.get(user_id) is flow:
+            del self._flows[user_id]
 
     async def fail(self, msg_id: str, code: str, detail: str) -> list[Effect]:
         """Give a message up; say what its sender is told."""
