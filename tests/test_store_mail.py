@@ -1,10 +1,14 @@
 """Is a message on disk until it is answered, and no longer than it must?"""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from socp_twisted.store import mail
 from socp_twisted.store.interface import Acquaintance, Message, State, Store
+from socp_twisted.store.migrations import _scripts
 from tests.inline_store import NOW, StoreTestCase, inline_store
 
 MINUTE = 60_000
@@ -26,6 +30,17 @@ class MailTestCase(StoreTestCase):
         """Open a new database."""
         super().setUp()
         self.store: Store = self.opened()
+
+    def assert_counted(self) -> None:
+        """What the database has counted is what waits in it."""
+        with closing(sqlite3.connect(self.path)) as other:
+            counted = other.execute("SELECT * FROM waiting_counts ORDER BY sender")
+            waiting = other.execute(
+                "SELECT '', COUNT(*) FROM messages WHERE state = 'waiting' UNION ALL "
+                "SELECT * FROM (SELECT sender, COUNT(*) FROM messages "
+                "WHERE state = 'waiting' GROUP BY sender ORDER BY sender)"
+            )
+            self.assertEqual(counted.fetchall(), waiting.fetchall())
 
     def accept(self, name: str, **changed: Any) -> Message | None:
         """Hand the store a message, with plenty of room."""
@@ -143,6 +158,56 @@ class LimitTests(MailTestCase):
         self.accept("one")
         hers = message("hers", sender="carol")
         self.assertIsNone(self.wait(self.store.accept(hers, 9, 1)))
+
+    def test_counted(self) -> None:
+        """Each way in which a message comes to wait, and ceases to, is counted."""
+        for name in ("one", "two", "three", "one"):
+            self.accept(name)
+        self.accept("hers", sender="carol")
+        self.assert_counted()
+        noted = message("noted", state=State.DELIVERED, sender="dave")
+        self.accept("noted", state=State.DELIVERED, sender="dave")
+        self.assert_counted()
+        for _ in range(2):
+            self.wait(self.store.put_back(noted))
+            self.assert_counted()
+        for name in ("one", "one", "hers"):
+            self.settle(name)
+            self.assert_counted()
+        self.wait(self.store.expire(NOW + 1, 0, 0, MANY))
+        self.assert_counted()
+        self.accept("four")
+        with closing(sqlite3.connect(self.path)) as other:
+            other.execute("DELETE FROM messages WHERE sender = 'alice'")
+            other.commit()
+        self.assert_counted()
+        self.assertIsNotNone(self.accept("five"))
+
+    def test_crash(self) -> None:
+        """What was not committed when a process ended was not counted either."""
+        self.accept("one")
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            mail.settle(other, "one", State.DELIVERED, "", "", True)
+            mail.accept(other, message("two", sender="carol"), MANY, MANY)
+        self.assertEqual(self.names(), ["one"])
+        self.assert_counted()
+
+    def test_upgraded(self) -> None:
+        """What waits in a database from before there were counts, counts."""
+        first, *_ = _scripts()
+        old = Path(self.mktemp())
+        with closing(sqlite3.connect(old, isolation_level=None)) as other:
+            other.executescript(f"{first}; PRAGMA user_version = 1")
+            for name, sender in (("one", "alice"), ("two", "alice"), ("3", "carol")):
+                mail._add(other, message(name, sender=sender), "{}")
+            mail.settle(other, "two", State.FAILED, "TIMEOUT", "", False)
+        self.path = old
+        self.store = self.opened()
+        self.assert_counted()
+        for limits in ((1, 9), (9, 2)):
+            self.assertIsNone(self.wait(self.store.accept(message("4"), *limits)))
+        self.assertIsNotNone(self.wait(self.store.accept(message("4"), 2, 3)))
 
 
 class TellingTests(MailTestCase):

@@ -36,12 +36,13 @@ def accept(
             (message.msg_ref or known.msg_ref, message.msg_id),
         )
         return kept(connection, message.msg_id)
-    [mine, all_of_them] = connection.execute(
-        "SELECT COUNT(*) FILTER (WHERE sender = ?), COUNT(*) FROM messages "
-        "WHERE state = 'waiting'",
-        (message.sender,),
-    ).fetchone()
-    if mine >= per_sender or all_of_them >= total:
+    counts = dict(
+        connection.execute(
+            "SELECT sender, count FROM waiting_counts WHERE sender IN (?, '')",
+            (message.sender,),
+        ).fetchall()
+    )
+    if counts.get(message.sender, 0) >= per_sender or counts[""] >= total:
         return None
     seq = _add(connection, message, _text(message.payload))
     return replace(message, seq=seq)
