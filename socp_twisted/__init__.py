@@ -14,7 +14,7 @@ Read the rooms in this order; each may use only those before it, and
               ``reader`` (frames in), ``sender`` (frames out), ``pacing`` (how fast),
               ``portions`` (long answers), ``turns`` (one at a time), ``accounts``,
               ``post`` (messages until they are answered), ``pins``, ``performer`` (what
-              each effect does), ``background`` and ``counting``
+              each effect does), ``background``, ``locks`` and ``counting``
 ``service``   what starts and stops, and in which order; ``configuration`` is what it
               was told, ``tap`` builds it, ``jsonlog`` is its log for machines
 ``command``   the console command ``socp``

@@ -5,12 +5,11 @@ What does not wait is ``overlay.attendance``'s to decide.  (SOCP 9.1)
 """
 
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable
-
-from twisted.internet.defer import Deferred
+from weakref import WeakValueDictionary
 
 from socp_twisted.errors import ErrorCode, InvalidSignature, Refused
+from socp_twisted.locks import Lock
 from socp_twisted.overlay import attendance
 from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Effect, Send
@@ -51,7 +50,8 @@ class Accounts:
         self._store = store
         self._in_thread = in_thread
         self._throttle = Throttle()
-        self._turns = Turns()
+        self._guessing: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        """By address; kept by those who hold one, or wait for it."""
 
     async def open(self) -> None:
         """Recall who is registered, and the public channel as it was."""
@@ -218,8 +218,7 @@ class Accounts:
         nobody guesses a signature, and a guesser must not keep the key's owner out.
         """
         caller = subscriber(party.host)
-        await self._turns.take(caller)
-        try:
+        async with self._guessing.setdefault(caller, Lock()):
             if party.is_closing:
                 return False
             guesses = (f"user {told.user_id}", f"address {caller}")
@@ -236,8 +235,6 @@ class Accounts:
                 # Counted although they may have hung up meanwhile.
                 self._throttle.failed(*guesses, now=self._mesh.now)
             return right
-        finally:
-            self._turns.give_up(caller)
 
     def _prove(self, party: Party, told: UserLogin, registered: User | None) -> bool:
         """Say whether the greeted key signed our nonce, and is the registered one."""
@@ -275,38 +272,6 @@ class Accounts:
             await self._store.put_members([member])
             # Others may have taken it further than this server's own users did.
             await self._store.raise_version(self._mesh.channel.version + 1)
-
-
-class Turns:
-    """Who may go on, one at a time under each name, first come first served."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, deque[Deferred[None]]] = {}
-        self._ended: deque[str] = deque()
-        self._is_calling = False
-
-    async def take(self, name: str) -> None:
-        """Return when it is our turn; then ``give_up`` must follow."""
-        if name in self._waiting:
-            turn: Deferred[None] = Deferred()
-            self._waiting[name].append(turn)
-            await turn
-        else:
-            self._waiting[name] = deque()
-
-    def give_up(self, name: str) -> None:
-        """Let the next one go on."""
-        self._ended.append(name)
-        if self._is_calling:
-            return  # a loop, where hundreds who end at once would be a recursion
-        self._is_calling = True
-        while self._ended:
-            name = self._ended.popleft()
-            if self._waiting[name]:
-                self._waiting[name].popleft().callback(None)
-            else:
-                del self._waiting[name]
-        self._is_calling = False
 
 
 _RULES: dict[str, Callable[[Accounts, Party, Envelope], Awaitable[list[Effect]]]] = {

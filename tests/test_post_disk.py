@@ -1,6 +1,7 @@
 """Is a message on disk before anything else happens to it, whatever happens then?"""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -138,6 +139,29 @@ class DiskTests(PostTestCase):
         self.assertEqual(bob.heard(), ["USER_DELIVER"])
         self.assertIsNone(self.alice.close)
 
+    def test_many_at_once(self) -> None:
+        """However many wait for one recipient's turn, all of them get it."""
+        self.bob.leave()
+        devices = [self.person(self.a, "alice") for _ in range(5)]
+        frame = self.frame(self.alice, "bob")
+        self.send(self.alice, frame)
+        slow = SlowStore(self.stores["srv-a"])
+        put_disk(self.post, slow)
+        bob = self.person(self.a, "bob")
+        for _ in range(2):  # bob is met and told; then what waits is read
+            slow.turn()
+        [reading], slow._waiting = slow._waiting, []
+        for number in range(1, 151):
+            self.send(devices[number % 5], replace(frame, ts=frame.ts + number))
+        for accepting in slow._waiting:
+            accepting.callback(None)
+        put_disk(self.post, self.stores["srv-a"])
+        reading.callback(None)
+        self.network.settle()
+        self.assertEqual(self.given(bob), [frame.ts + n for n in range(151)])
+        self.send(self.alice, replace(frame, ts=frame.ts + 151), "last")
+        self.assertEqual(self.alice.outcomes()[-1], ("last", "delivered"))
+
     def test_left_meanwhile(self) -> None:
         """Who leaves while the disk is busy gets it when they are back, once."""
         slow = SlowStore(self.stores["srv-a"])
@@ -217,6 +241,47 @@ class OverdueTests(PostTestCase):
         put_disk(self.post, self.stores["srv-a"])
         self.give(self.bob, self.bob.of("USER_DELIVER")[-1])
         self.assertEqual((len(self.given(self.bob)), self.waits(self.a)), (2, 0))
+
+    def test_refused(self) -> None:
+        """What a disk that refuses kept from being sent again goes when it does not."""
+        self.alice.tell("carol")
+        self.network.pass_time(12)
+        full = FullDisk(self.stores["srv-a"], "message")
+        put_disk(self.post, full)
+        self.network.pass_time(32, 1)
+        self.assertNotEqual(self.flushLoggedErrors(StoreError), [])
+        self.assertEqual(len(self.given(self.carol)), 1)
+        full.refused.clear()
+        self.network.pass_time(2, 1)
+        self.assertEqual(len(self.given(self.carol)), 2)
+
+    def test_bug(self) -> None:
+        """One whose turn fails, at each look, has nobody else wait."""
+
+        class Broken(Flow):
+            def late(self, now: float) -> list[str]:
+                raise RuntimeError("a bug")
+
+        self.post._flows["carol"] = Broken()
+        self.alice.tell("bob", id="m")
+        self.network.pass_time(12)
+        self.assertNotEqual(self.flushLoggedErrors(RuntimeError), [])
+        self.assertEqual(self.alice.outcomes(), [("m", "queued")])
+
+    def test_unknown_type(self) -> None:
+        """A row that we cannot send keeps none behind it from being sent."""
+        self.bob.leave()
+        sent = [self.alice.tell("bob", "one")]
+        store = self.stores["srv-a"]
+        [kept] = self.done(store.waiting("bob", 0, 1))
+        unknown = replace(kept, msg_id="x", type="MSG_OF_TOMORROW")
+        self.done(store.accept(unknown, 10, 10))
+        sent += [self.alice.tell("bob", "two"), self.alice.tell("bob", "three")]
+        bob = self.person(self.a, "bob")
+        self.network.pass_time(3)
+        self.assertNotEqual(self.flushLoggedErrors(KeyError), [])
+        self.assertEqual(self.given(bob), sent)
+        self.assertEqual(self.waits(self.a), 1)
 
 
 class FlowTests(SynchronousTestCase):

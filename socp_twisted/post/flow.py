@@ -5,7 +5,7 @@ The messages themselves are on disk; here is what is on its way.  (Ours)
 
 from dataclasses import dataclass, field, replace
 
-from twisted.internet.defer import DeferredLock
+from socp_twisted.locks import Lock
 
 WINDOW = 32
 """Messages under way to one recipient; the rest wait on disk."""
@@ -38,14 +38,14 @@ class Flow:
     last_seq: int = 0
     more: bool = False  # there may be more on disk
     rest_until: float = 0.0
-    lock: DeferredLock = field(default_factory=DeferredLock)
+    lock: Lock = field(default_factory=Lock)
     """Held from the disk to the link: messages leave in the order of the disk."""
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits, and nobody works on it."""
-        busy = self.more or self.under_way or self.aside or self.lock.locked
-        return not busy
+        busy = self.more or self.under_way or self.aside
+        return not busy and self.lock.is_free
 
     def way(self, msg_id: str) -> Way | None:
         """Return who was asked for a message that is not answered yet."""

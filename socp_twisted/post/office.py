@@ -117,12 +117,11 @@ class Post:
                 f"max-held-in-all: {limits.held_in_all} of everybody's",
             )
         flow = self._flows.setdefault(kept.recipient, Flow())
-        await flow.lock.acquire()
         try:
-            # Under the lock: who waits for it runs as soon as it is released.
-            self._perform(await self._go_on(flow, kept))
+            async with flow.lock:
+                # Within: who waits for it goes on as soon as it is let go of.
+                self._perform(await self._go_on(flow, kept))
         finally:
-            flow.lock.release()
             self._sending.drop_if_idle(kept.recipient, flow)
 
     def _deliveries(self, message: Message) -> Iterator[Effect]:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from twisted.logger import Logger
+
 from socp_twisted.errors import ErrorCode
 from socp_twisted.overlay.effects import Effect
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.post.flow import TRIES, Flow
 from socp_twisted.post.sending import Sending
 from socp_twisted.post.tidings import Tidings
-from socp_twisted.store.interface import State, Store
+from socp_twisted.store.interface import State, Store, StoreError
 from socp_twisted.wire.vocabulary import ANSWER_TIMEOUT, STALE_AFTER
 
 EXPIRE_EVERY = 60.0
@@ -18,6 +20,8 @@ EXPIRE_EVERY = 60.0
 
 class Overdue:
     """Sets aside, sends again or gives up what nobody answers."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -57,19 +61,27 @@ class Overdue:
             self._expire_at = now + EXPIRE_EVERY
             await self._expire()
         for user_id, flow in list(self._flows.items()):
-            late = flow.late(now)
-            if late and not self._hold:
-                await self._give_up(user_id, flow, late)
-                continue
-            for msg_id in late:
-                await self._set_aside(user_id, flow, msg_id)
-            if user_id not in self._mesh.directory.user_locations:
-                continue
-            if flow.more and flow.rest_until <= now:
-                await self._sending.pump(user_id, flow)
-            for msg_id in flow.due(now):
-                await self._send_again(flow, msg_id)
-            self._sending.drop_if_idle(user_id, flow)
+            try:
+                await self._look_at(user_id, flow, now)
+            except StoreError:
+                raise  # nobody's would fare better
+            except Exception:
+                self._log.failure("bug while sending again to {user}", user=user_id)
+
+    async def _look_at(self, user_id: str, flow: Flow, now: float) -> None:
+        late = flow.late(now)
+        if late and not self._hold:
+            await self._give_up(user_id, flow, late)
+            return
+        for msg_id in late:
+            await self._set_aside(user_id, flow, msg_id)
+        if user_id not in self._mesh.directory.user_locations:
+            return
+        if flow.more and flow.rest_until <= now:
+            await self._sending.pump(user_id, flow)
+        for msg_id in flow.due(now):
+            await self._send_again(flow, msg_id)
+        self._sending.drop_if_idle(user_id, flow)
 
     async def _set_aside(self, user_id: str, flow: Flow, msg_id: str) -> None:
         """Let what nobody answers wait, so that it keeps no other message waiting."""
@@ -85,10 +97,11 @@ class Overdue:
             self._perform(await self._tidings.tell_queued(message))
 
     async def _send_again(self, flow: Flow, msg_id: str) -> None:
-        await flow.lock.acquire()
-        try:
-            way = flow.aside.pop(msg_id, None)
+        async with flow.lock:
             message = await self._store.message(msg_id)
+            way = flow.aside.pop(
+                msg_id, None
+            )  # now: a disk that refuses is asked again
             if way is None or message is None or message.state != State.WAITING:
                 return
             self._perform(await self._sending.send(flow, message))
@@ -96,8 +109,6 @@ class Overdue:
                 flow.under_way[msg_id] = replace(
                     flow.under_way[msg_id], tries=way.tries
                 )
-        finally:
-            flow.lock.release()
 
     async def _give_up(self, user_id: str, flow: Flow, msg_ids: list[str]) -> None:
         detail = "the recipient's server did not answer in 10 s"

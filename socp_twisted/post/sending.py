@@ -104,22 +104,24 @@ class Sending:
 
     async def pump(self, user_id: str, flow: Flow, *, anew: bool = False) -> None:
         """Send what is on disk, as far as the window allows."""
-        await flow.lock.acquire()
         try:
-            if anew:
-                # What was under way may be lost with a link; who has it, drops it.
-                flow.begin_anew()
-            while flow.more and (room := WINDOW - len(flow.under_way)) > 0:
-                some = await self._store.waiting(user_id, flow.last_seq, room)
-                flow.more = len(some) == room
-                for message in some:
-                    flow.last_seq = message.seq
-                    self._perform(await self.send(flow, message))
-                    if flow.rest_until > self._mesh.now:
-                        return
+            async with flow.lock:
+                if anew:
+                    # What was under way may be lost with a link; who has it, drops it.
+                    flow.begin_anew()
+                await self._empty(user_id, flow)
         finally:
-            flow.lock.release()
             self.drop_if_idle(user_id, flow)
+
+    async def _empty(self, user_id: str, flow: Flow) -> None:
+        while flow.more and (room := WINDOW - len(flow.under_way)) > 0:
+            some = await self._store.waiting(user_id, flow.last_seq, room)
+            for message in some:
+                flow.last_seq = message.seq
+                self._perform(await self.send(flow, message))
+                if flow.rest_until > self._mesh.now:
+                    return
+            flow.more = len(some) == room  # now: if one fails the others go in time
 
     def drop_if_idle(self, user_id: str, flow: Flow) -> None:
         """Forget a flow in which nothing waits, unless there is another one by now."""
