@@ -11,7 +11,7 @@ from socp_twisted.net.gathering import LENGTH, Gathered, Gathering
 class Transport:
     """A TCP transport whose system takes so much."""
 
-    disconnecting = False
+    disconnecting = aborted = False
 
     def __init__(self) -> None:
         self.room: int | OSError = 1000
@@ -34,6 +34,10 @@ class Transport:
             return self.room
         self.sent.append(data[: self.room])
         return min(self.room, len(data))
+
+    def abortConnection(self) -> None:
+        """Note it."""
+        self.aborted = True
 
     def write(self, data: bytes) -> None:
         """Send later."""
@@ -101,6 +105,21 @@ class GatheringTests(SynchronousTestCase):
         self.turn()
         self.assertEqual(self.transport.sent, [b"th", b"five"])
         self.assertEqual(self.told, ["pause", "resume"])
+
+    def test_bug(self) -> None:
+        """A connection that fails ends, and those behind it are sent to."""
+        other, another = self.connect()
+        other.producer.resumeProducing()
+        self.transport.room = None  # type: ignore[assignment]
+        self.one.write(b"lost")
+        another.write(b"frame")
+        self.turn()
+        self.assertEqual(other.sent, [b"frame"])
+        self.assertEqual((self.transport.aborted, other.aborted), (True, False))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        another.write(b"next")
+        self.turn()
+        self.assertEqual(other.sent, [b"frame", b"next"])
 
     def test_others_write(self) -> None:
         """What Autobahn writes comes after what was gathered, before what will be."""

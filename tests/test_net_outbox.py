@@ -112,6 +112,19 @@ class EndTests(OutboxTestCase):
         draft.finish(b"one")
         self.assertEqual(calls, ["now", "after 1"])
 
+    def test_bug(self) -> None:
+        """A call that fails costs neither the next one nor others' frames a thing."""
+        calls: list[str] = []
+        draft, others = Draft(), list[bytes]()
+        self.box.push(draft)
+        self.writing(others).push(draft)
+        self.box.when_empty(lambda: calls.append(str(1 // len(calls))))
+        self.box.when_empty(lambda: calls.append("next"))
+        draft.finish(b"one")
+        self.assertEqual((self.written, others), ([b"one"], [b"one"]))
+        self.assertEqual(calls, ["next"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_closed(self) -> None:
         """After closing nothing is written, queued or waited for."""
         calls: list[str] = []

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPullProducer
+from twisted.logger import Logger
 from zope.interface import implementer
+
+log = Logger()
 
 LENGTH = 0.005
 """Seconds of one turn in which is sent; who is left has more to send in the next."""
@@ -49,7 +52,13 @@ class Gathering:
         until = self._seconds() + LENGTH
         waiting = self._waiting
         while waiting:
-            waiting.popleft().send()
+            one = waiting.popleft()
+            try:
+                one.send()
+            except Exception:
+                # Else those behind it would wait for ever: nobody asks for them again.
+                log.failure("bug while sending what was gathered")
+                one.abort()
             if self._seconds() >= until:
                 break
         if waiting:
@@ -107,6 +116,11 @@ class Gathered:
         self._parts = [data[sent:]] if isinstance(sent, int) else parts
         self.hand_over()
         self._reader.pauseProducing()
+
+    def abort(self) -> None:
+        """End the connection: nobody knows how much of a frame has left."""
+        self._parts = ()
+        self._transport.abortConnection()
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty."""

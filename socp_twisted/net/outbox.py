@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
 from zope.interface import implementer
+
+log = Logger()
 
 
 class Draft:
@@ -141,7 +144,11 @@ class Outbox:
     def _tell_empty(self) -> None:
         waiting, self._when_empty = self._when_empty, ()
         for call in waiting:
-            call()
+            try:
+                call()
+            except Exception:
+                # Whoever emptied it is not at fault, and has others to write to.
+                log.failure("bug in what waited for a reader")
 
     # -- what the transport calls ------------------------------------------------------
 
