@@ -18,9 +18,7 @@ from twisted.logger import Logger
 from socp_twisted.accounts import WAITING_TYPES, Accounts
 from socp_twisted.background import Background
 from socp_twisted.counting import Counting
-from socp_twisted.errors import (
-    SocpError,
-)
+from socp_twisted.errors import SocpError
 from socp_twisted.net.entrance import Entrance
 from socp_twisted.net.gathering import Gathering
 from socp_twisted.net.link import Link
@@ -28,11 +26,7 @@ from socp_twisted.net.mesh import MeshService
 from socp_twisted.net.turn import Turn
 from socp_twisted.overlay import admission, arrival, attendance, channel_rules
 from socp_twisted.overlay.directory import Directory
-from socp_twisted.overlay.effects import (
-    Effect,
-    HangUp,
-    LinkId,
-)
+from socp_twisted.overlay.effects import Effect, HangUp, LinkId
 from socp_twisted.overlay.liveness import TICK, Liveness
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
@@ -110,7 +104,6 @@ class Node:
         self.reader = Reader(Router(self.mesh))
         self.service: MeshService | None = None
         self._liveness = Liveness(self.mesh, patience)
-        self._patience = patience
         self._sign_always = sign_always
         self._links: dict[LinkId, Link] = {}
         self._ids = itertools.count(1)
@@ -287,16 +280,25 @@ class Node:
         """A user's machine is still there."""
         self.mesh.parties[link.id].heard = self._reactor.seconds()
 
+    def link_failed(self, link: Link, code: int, reason: str) -> None:
+        """Hang up on somebody for a bug of ours: from here on they are not reached."""
+        self._later([HangUp(link.id, code, reason)])
+
     def link_closed(self, link: Link, reason: str) -> None:
         """Count a connection that is gone."""
         self._set_clocks()
         party = self.mesh.parties[link.id]
-        self._depart(party, reason)
-        del self.mesh.parties[link.id]
-        del self._links[link.id]
-        self._pacing.closed(link.id)
-        self._turns.closed(link.id)
-        self._portions.closed(link.id)
+        try:
+            self._depart(party, reason)
+        finally:
+            self._forget(link.id)
+
+    def _forget(self, link_id: LinkId) -> None:
+        del self.mesh.parties[link_id]
+        del self._links[link_id]
+        self._pacing.closed(link_id)
+        self._turns.closed(link_id)
+        self._portions.closed(link_id)
         if self._stopping is not None and not self._links:
             if not self._stopping.called:  # a link may open, and close, after the last
                 self._stopping.callback(None)
@@ -347,18 +349,31 @@ class Node:
                     )
 
     def _tick(self) -> None:
-        try:
-            self._set_clocks()
-            self.perform(self._liveness.tick())
-            if self.post is not None:
-                self._background.run(self.post.tick())
-            self.perform(self._pacing.overdue())
-            self.entrance.close_late()
-            self._pacing.read_on()
-            self._counting.tick()
-        except Exception:
-            # A LoopingCall that raises once never runs again.
-            self._log.failure("bug while keeping time")
+        self._set_clocks()
+        for step in (
+            self._tick_mesh,
+            self._tick_post,
+            self._tick_links,
+            self.entrance.close_late,
+            self._pacing.read_on,
+            self._counting.tick,
+        ):
+            try:
+                step()
+            except Exception:
+                # The others are due all the same; and a LoopingCall that raises once
+                # never runs again.
+                self._log.failure("bug while keeping time")
+
+    def _tick_mesh(self) -> None:
+        self.perform(self._liveness.tick())
+
+    def _tick_post(self) -> None:
+        if self.post is not None:
+            self._background.run(self.post.tick())
+
+    def _tick_links(self) -> None:
+        self.perform(self._pacing.overdue())
 
     def _read_on_soon(self) -> None:
         """Look who may be read again: once for all that was signed in a turn."""

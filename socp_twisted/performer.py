@@ -79,9 +79,23 @@ class Performer:
         self._later = later
 
     def perform(self, effects: Iterable[Effect]) -> None:
-        """Do what was decided, in order."""
+        """
+        Do what was decided, in order.
+
+        Much of it is for others: if one thing fails the rest is done all the same, and
+        then what was raised first is raised.
+        """
+        bug: Exception | None = None
         for effect in effects:
-            _PERFORMERS[type(effect)](self, effect)
+            try:
+                _PERFORMERS[type(effect)](self, effect)
+            except Exception as why:
+                if bug is None:
+                    bug = why
+                else:
+                    self._log.failure("one more bug of the same frame")
+        if bug is not None:
+            raise bug
 
     def _hang_up(self, effect: HangUp) -> None:
         link = self._links.get(effect.link)
@@ -97,8 +111,10 @@ class Performer:
         if effect.code in (CLOSE_SLOW, CLOSE_TIMEOUT):
             self._mesh.counters[effect.reason.partition(":")[0]] += 1
         party.closing_since = self._mesh.now
-        self._depart(party, effect.reason)
-        link.hang_up(effect.code, effect.reason)
+        try:
+            self._depart(party, effect.reason)
+        finally:
+            link.hang_up(effect.code, effect.reason)
 
     def _ping(self, effect: Ping) -> None:
         for link_id in effect.links:

@@ -12,10 +12,10 @@ from twisted.python.failure import Failure
 
 from socp_twisted.errors import SocpError
 from socp_twisted.net.link import Link
-from socp_twisted.overlay.effects import Effect, HangUp, LinkId
+from socp_twisted.overlay.effects import Effect, LinkId
 from socp_twisted.overlay.party import Party
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import ACK, CLOSE_BUG, ERROR, HEARTBEAT
+from socp_twisted.wire.vocabulary import ACK, ERROR, HEARTBEAT
 
 AT_DESK = 32
 """Frames of one connection that wait for the disk together."""
@@ -143,7 +143,7 @@ class Turns:
 
     def _bug(self, failure: Failure, link: Link) -> None:
         self._log.failure("bug while the disk answered a user", failure=failure)
-        self._perform([HangUp(link.id, CLOSE_BUG, "internal error")])
+        link.fail()
 
     def _go_on(self, link: Link, line: _Line) -> None:
         """Read what waited; one of them may make the others wait again."""
@@ -151,10 +151,16 @@ class Turns:
             return  # closed meanwhile
         del self._lines[link.id]
         link.read_on(_DISK)
+        bugs = []
         for frame in line.waiting:
             if isinstance(frame, bytes):
                 link.onMessage(frame, False)
             elif (next_ := self._lines.get(link.id)) is not None and next_.is_full:
                 next_.waiting.append(frame)
             else:
-                self._act(link, frame)
+                try:
+                    self._act(link, frame)
+                except Exception:
+                    bugs.append(Failure())
+        for bug in bugs:  # at the end: the link would take none of those behind it
+            self._bug(bug, link)

@@ -4,6 +4,8 @@ from twisted.internet.defer import Deferred
 
 from socp_twisted.net.link import Link
 from socp_twisted.net.outbox import Draft
+from socp_twisted.overlay.effects import Linked, LinkId, Send, SendAll
+from socp_twisted.overlay.party import Party
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import CLOSE_BUG, CLOSE_SLOW
 from tests.raw_ends import UserEnd
@@ -186,6 +188,14 @@ class RudePeerTests(MeshTestCase):
 class Broken(CountedNode):
     """A node with a bug in everything that links ask of it."""
 
+    failing = False
+
+    def _depart(self, party: Party, reason: str) -> None:
+        """Fail if the test says so."""
+        if self.failing:
+            raise RuntimeError("a bug")
+        super()._depart(party, reason)
+
     def link_opened(self, link: Link) -> None:
         """Fail after the first."""
         super().link_opened(link)
@@ -230,6 +240,82 @@ class BugTests(MeshTestCase):
         self.assertEqual(third.close[0], CLOSE_BUG)
         self.assert_one_bug()
         self.assertIsNone(first.close)
+
+    def test_gone_at_once(self) -> None:
+        """Who is hung up for it is there no more, before the connection is closed."""
+        alice, bob = self.user(self.a, "alice"), self.user(self.a, "bob")
+        bob.end.sendMessage(b"a bug")
+        bob.wire.pump()
+        bob.wire.held = True
+        self.network.settle()
+        self.assert_one_bug()
+        self.assertEqual(list(self.a.online()), ["alice"])
+        alice.write_to("bob")
+        self.assertEqual(alice.errors(), ["USER_NOT_FOUND"])
+        self.assertEqual(alice.of("ACK"), [])
+
+    def test_leaving(self) -> None:
+        """While somebody is taken out of the tables: what they held is let go of."""
+        visitor = self.visit(self.a)
+        self.a.node.failing = True  # type: ignore[attr-defined]
+        visitor.wire.cut()
+        self.network.settle()
+        self.assert_one_bug()
+        self.assertEqual((self.a.node.mesh.parties, self.a.node._links), ({}, {}))
+
+    def test_keeping_time(self) -> None:
+        """While time is kept: the rest of what is due is done, each time."""
+        self.user(self.a, "alice")
+        self.a.node.mesh.topology = None  # type: ignore[assignment]
+        [link] = self.a.node._links.values()
+        link.outbox.pauseProducing()
+        self.network.pass_time(31)
+        self.assertGreater(len(self.flushLoggedErrors(AttributeError)), 20)
+        self.assertEqual(self.a.online(), {})
+
+    def test_performing(self) -> None:
+        """While one thing is done: all others are done, and then it is raised."""
+        alice = self.user(self.a, "alice")
+        [told] = self.a.node.mesh.directory.user_links()
+        nobody, word = Linked(LinkId(99), "srv-b"), Send(told, "USER_REMOVED", {})
+        self.assertRaises(KeyError, self.a.node.perform, [nobody, word, nobody, word])
+        self.network.settle()
+        self.assertEqual(len(alice.of("USER_REMOVED")), 2)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_writing(self) -> None:
+        """While a frame is written: who else is to have it has it; that link ends."""
+        alice, bob = self.user(self.a, "alice"), self.user(self.a, "bob")
+        links = self.a.node.mesh.directory.user_links()
+
+        def write(draft: Draft) -> None:
+            raise RuntimeError("a bug")
+
+        self.a.node._links[links[0]]._write = write  # type: ignore[method-assign]
+        self.a.node.perform([SendAll(links, "USER_REMOVED", {})])
+        self.network.settle()
+        self.assert_one_bug()
+        self.assertEqual(len(bob.of("USER_REMOVED")), 2)  # and alice is removed
+        self.assertEqual(alice.close, (CLOSE_BUG, "internal error"))
+        self.assertIsNone(bob.close)
+
+
+class LargeFrameTests(MeshTestCase):
+    """What our own limit keeps from a server costs nobody a connection."""
+
+    def test_too_large_to_send(self) -> None:
+        """A message that has grown over --max-frame is not sent, and not answered."""
+        b = self.start("srv-b", 8766)
+        a = self.start("srv-a", 8765, [b], limits=Limits(frame=5_000))
+        self.network.pass_time(3)
+        alice, bob = self.user(a, "alice"), self.user(b, "bob")
+        alice.write_to("bob", "x" * 446 * 4)
+        self.network.pass_time(12)
+        self.assertEqual(alice.errors(), ["TIMEOUT"])
+        self.assertIsNone(alice.close)
+        self.assert_mesh(a, b)
+        alice.write_to("bob", id="")
+        bob.only("USER_DELIVER")
 
 
 class GoodbyeTests(MeshTestCase):

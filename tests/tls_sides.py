@@ -66,6 +66,9 @@ class Side:
     def pong_received(self, link: Link) -> None:
         """Take a sign of life."""
 
+    def link_failed(self, link: Link, code: int, reason: str) -> None:
+        """Here a node would take it out of its tables."""
+
     def link_closed(self, link: Link, reason: str) -> None:
         """Count it."""
         self.gone += 1

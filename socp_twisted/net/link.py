@@ -1,11 +1,10 @@
 """What does one WebSocket connection do?  Carry frames; decide nothing.  (SOCP 6)"""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from autobahn.exception import Disconnected
+from autobahn.exception import Disconnected, PayloadExceededError
 from autobahn.twisted.websocket import (
     WebSocketClientProtocol,
     WebSocketServerProtocol,
@@ -55,6 +54,9 @@ class Owner(Protocol):
 
     def pong_received(self, link: "Link") -> None:
         """The other end has answered a ping."""
+
+    def link_failed(self, link: "Link", code: int, reason: str) -> None:
+        """The connection is to be closed, and nobody is there any more."""
 
     def link_closed(self, link: "Link", reason: str) -> None:
         """The connection is gone."""
@@ -137,7 +139,7 @@ class Link:
         # Autobahn means to, and swallows its own AttributeError: stalls of 40 ms.
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
-        self.outbox = Outbox(self._write, self.owner.seconds)
+        self.outbox = Outbox(self._send, self.owner.seconds)
         self.transport.unregisterProducer()  # the HTTP channel's, behind a Site
         self._begin_writing()
         # What escapes here is lost in a Deferred while both ends stay open.
@@ -145,7 +147,7 @@ class Link:
             self.owner.link_opened(self)
         except Exception:
             log.failure("bug while greeting {peer}", peer=self.peer)
-            self.hang_up(CLOSE_BUG, "internal error")
+            self.fail()
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -216,7 +218,7 @@ class Link:
             self.owner.frame_received(self, payload)
         except Exception:
             log.failure("bug while reading a frame from {peer}", peer=self.peer)
-            self.hang_up(CLOSE_BUG, "internal error")
+            self.fail()
 
     def onPong(self, payload: bytes) -> None:
         """Pass on that the other end is there."""
@@ -257,6 +259,15 @@ class Link:
         else:
             self._close(code, reason)
 
+    def fail(self) -> None:
+        """Close the link for a bug of ours, which the log has."""
+        try:
+            # First: what is sent to them from here on would count as delivered.
+            self.owner.link_failed(self, CLOSE_BUG, "internal error")
+        except Exception:
+            log.failure("bug while giving up {peer}", peer=self.peer)
+        self.hang_up(CLOSE_BUG, "internal error")
+
     def ping(self) -> None:
         """Ask whether the other end is there."""
         self.sendPing()  # type: ignore[attr-defined]
@@ -286,11 +297,21 @@ class Link:
         text = reason.encode("utf-8")[:MAX_REASON].decode("utf-8", "ignore")
         self.sendClose(code, text)
 
+    def _send(self, draft: Draft) -> None:
+        # Who sends is somebody else, whose link must not pay for what is wrong with
+        # this one, and who may have the same frame for others.
+        try:
+            self._write(draft)
+        except Disconnected:
+            pass  # the other end has said goodbye, and onClose comes once TCP is down
+        except PayloadExceededError:  # our own max-frame, if it is lower than theirs
+            log.warn("max-frame: not sent to {peer}, too large", peer=self.peer)
+        except Exception:
+            log.failure("bug while writing to {peer}", peer=self.peer)
+            self.owner.soon(self.fail)
+
     def _write(self, draft: Draft) -> None:
-        # The other end has said goodbye, and onClose comes once TCP is down, too: who
-        # sends meanwhile is somebody else, whose link must not pay for it.
-        with contextlib.suppress(Disconnected):
-            self.sendMessage(draft.frame, isBinary=False)
+        self.sendMessage(draft.frame, isBinary=False)
 
     def sendClose(self, code: int, reason: str) -> None:
         """Autobahn's."""
