@@ -20,7 +20,7 @@ import yaml
 
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.trust.keys import SigningKey, split_pinned_url
-from socp_twisted.wire.addresses import is_host
+from socp_twisted.wire.addresses import is_host, join_url
 from socp_twisted.wire.envelope import is_identifier
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
@@ -208,12 +208,6 @@ def is_port(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 65535
 
 
-def websocket_url(host: str, port: int, *, secure: bool = False) -> str:
-    """Return ``ws://host:port``, or wss://, with brackets around an IPv6 address."""
-    scheme = "wss" if secure else "ws"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
 def _is_address(value: Any) -> bool:
     return type(value) is str and "#" not in value
 
@@ -230,7 +224,7 @@ _SHAPES: Final[dict[str, _Shape]] = {
             "port": (is_port, "a number from 1 to 65535"),
             "pubkey": _PUBKEY,
         },
-        lambda entry: websocket_url(entry["host"], entry["port"]),
+        lambda entry: join_url("ws", entry["host"], entry["port"]),
     ),
     "introducers": _Shape(
         {

@@ -23,11 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socp_twisted.accounts import Accounts
-from socp_twisted.configuration import (
-    WANTED_INTRODUCERS,
-    Configuration,
-    websocket_url,
-)
+from socp_twisted.configuration import WANTED_INTRODUCERS, Configuration
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.net.certificate import SecureFactory, ServerCertificate
 from socp_twisted.net.entrance import SURPLUS
@@ -42,7 +38,7 @@ from socp_twisted.post import Post
 from socp_twisted.store.sqlite import SqliteStore
 from socp_twisted.trust.keys import SigningKey
 from socp_twisted.trust.signer import Signer, ThreadedSigner
-from socp_twisted.wire.addresses import is_loopback
+from socp_twisted.wire.addresses import is_loopback, join_url
 from socp_twisted.wire.vocabulary import JOINS_KNOWN, JOINS_OPEN, JOINS_PINNED
 
 PASSWORD_CHECKS = 2
@@ -223,10 +219,10 @@ class NodeService(MultiService):
         self._log.info(
             "[SOCP] server {server_id} listening on {url}",
             server_id=self.node.mesh.server_id,
-            url=websocket_url(
+            url=join_url(
+                "ws" if self._certificate is None else "wss",
                 self._configuration.host,
                 getattr(self._port.getHost(), "port", 0),
-                secure=self._certificate is not None,
             ),
         )
         self._log.info(

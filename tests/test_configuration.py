@@ -15,7 +15,6 @@ from socp_twisted.configuration import (
     default_keyfile,
     read_bootstrap_file,
     read_duration,
-    websocket_url,
 )
 from socp_twisted.errors import ConfigurationError
 from tests.keyfiles import BAD_PINS, PINS
@@ -106,10 +105,6 @@ class NameTests(SynchronousTestCase):
             self.assertEqual(read_duration(text), seconds)
         for text in ("7", "", "d", "-1s", "7 d", "7w", "1.5h"):
             self.assertRaises(ConfigurationError, read_duration, text)
-
-    def test_ipv6(self) -> None:
-        """An IPv6 address stands in brackets."""
-        self.assertEqual(websocket_url("::1", 8765), "ws://[::1]:8765")
 
 
 class BootstrapFileTests(SynchronousTestCase):

@@ -129,7 +129,6 @@ class ChannelTests(StoreTestCase):
         later = Member("bob", "member", "key", NOW + 1)
         self.assertEqual(self.wait(self.store.put_members([later])), 2)
         self.assertEqual(self.wait(self.store.put_members([])), 2)
-        self.assertEqual(self.wait(self.store.remove_members(["carol"])), 2)
         self.assertEqual(self.wait(self.store.channel()).members, (bob,))
 
     def test_new_key(self) -> None:
@@ -141,13 +140,6 @@ class ChannelTests(StoreTestCase):
             self.wait(self.store.channel()).members,
             (Member("bob", "member", "new", NOW),),
         )
-
-    def test_leaving(self) -> None:
-        """Whoever leaves is gone, and the version says that something changed."""
-        self.wait(self.store.put_members([Member("bob"), Member("carol")]))
-        self.assertEqual(self.wait(self.store.remove_members(["bob"])), 3)
-        [carol] = self.wait(self.store.channel()).members
-        self.assertEqual(carol.member_id, "carol")
 
     def test_all_or_nothing(self) -> None:
         """Of a batch that fails half-way, nothing is stored."""

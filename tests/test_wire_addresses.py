@@ -2,7 +2,13 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from socp_twisted.wire.addresses import is_host, is_loopback, subscriber
+from socp_twisted.wire.addresses import (
+    is_host,
+    is_loopback,
+    join_url,
+    split_url,
+    subscriber,
+)
 
 
 class HostTests(SynchronousTestCase):
@@ -32,6 +38,16 @@ class HostTests(SynchronousTestCase):
             b"a",
         ):
             self.assertFalse(is_host(other), repr(other))
+
+
+class UrlTests(SynchronousTestCase):
+    """A URL is written as it is read."""
+
+    def test_ipv6(self) -> None:
+        """An IPv6 address stands in brackets."""
+        self.assertEqual(join_url("ws", "::1", 8765), "ws://[::1]:8765")
+        for url in ("ws://[::1]:8765", "wss://srv-a.example:443"):
+            self.assertEqual(join_url(*split_url(url)), url)
 
 
 class LoopbackTests(SynchronousTestCase):

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from socp_twisted.configuration import DEFAULT_HOST, DEFAULT_PORT, websocket_url
+from socp_twisted.configuration import DEFAULT_HOST, DEFAULT_PORT
 from socp_twisted.errors import ConfigurationError
+from socp_twisted.wire.addresses import join_url
 from socp_twisted.wire.envelope import is_identifier
 
 SUMMARY: Final = "chat: at a terminal, or in a script with commands on standard input"
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "url",
         nargs="?",
         metavar="ws://HOST:PORT",
-        default=websocket_url(DEFAULT_HOST, DEFAULT_PORT),
+        default=join_url("ws", DEFAULT_HOST, DEFAULT_PORT),
         help="the server; with #KEY behind it, its key is checked from the start "
         "(default: %(default)s)",
     )

@@ -13,12 +13,12 @@ from socp_twisted.configuration import (
     check_server_id,
     default_id,
     default_keyfile,
-    websocket_url,
 )
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.trust.keyfile import load_or_make_key_file
 from socp_twisted.trust.keys import split_pinned_url
 from socp_twisted.trust.multiprime import MAX_PRIMES
+from socp_twisted.wire.addresses import join_url
 
 SUMMARY: Final = "show a server's key and its --bootstrap URL; make the key if missing"
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         metavar="ws://HOST:PORT",
-        default=websocket_url(DEFAULT_HOST, DEFAULT_PORT),
+        default=join_url("ws", DEFAULT_HOST, DEFAULT_PORT),
         help="where others reach the server (default: %(default)s)",
     )
     parser.add_argument(

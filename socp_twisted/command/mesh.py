@@ -27,10 +27,10 @@ from socp_twisted.configuration import (
     DEFAULT_PORT,
     KEYFILE_VARIABLE,
     default_keyfile,
-    websocket_url,
 )
 from socp_twisted.errors import ConfigurationError
 from socp_twisted.trust.keyfile import load_or_make_key_file
+from socp_twisted.wire.addresses import join_url
 
 SUMMARY: Final = "run three servers on this machine, each a 'twistd -n socp'"
 
@@ -65,7 +65,7 @@ class Plan:
     @property
     def url(self) -> str:
         """Return where it listens."""
-        return websocket_url(DEFAULT_HOST, self.port)
+        return join_url("ws", DEFAULT_HOST, self.port)
 
     @property
     def keyfile(self) -> Path:

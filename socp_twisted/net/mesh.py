@@ -11,7 +11,7 @@ from socp_twisted.net.link import Link, Owner
 from socp_twisted.net.peers import IReactorDialling, PeerFactory
 from socp_twisted.net.tls import Trust, is_ip
 from socp_twisted.overlay.effects import Heard
-from socp_twisted.wire.addresses import is_host, split_url
+from socp_twisted.wire.addresses import is_host, join_url, split_url
 
 
 class MeshService(Service):
@@ -86,8 +86,7 @@ class MeshService(Service):
             return
         if any(peer.active for peer in self._of(heard.pubkey)):
             return
-        host = f"[{heard.host}]" if ":" in heard.host else heard.host
-        url = f"{'wss' if heard.secure else 'ws'}://{host}:{heard.port}"
+        url = join_url("wss" if heard.secure else "ws", heard.host, heard.port)
         pinned = [peer for peer in self._of(heard.pubkey) if peer.pinned]
         safe = [peer for peer in pinned if peer.isSecure]
         if safe and not heard.secure:

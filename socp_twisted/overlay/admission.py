@@ -23,6 +23,7 @@ from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.effects import Effect, Heard, Renamed, Send
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
+from socp_twisted.wire.addresses import split_url
 from socp_twisted.wire.envelope import Envelope, Verified
 from socp_twisted.wire.payloads import ServerEntry, ServerHello, ServerWelcome
 from socp_twisted.wire.vocabulary import (
@@ -210,7 +211,8 @@ def _welcome(mesh: Mesh, party: Party, verified: Verified) -> Iterator[Effect]:
         mesh.rename(told.assigned_id)
         yield Renamed(told.assigned_id, party.link)
     entry = _entry(told.introducer)
-    host, port, secure = mesh.address_of(party.url)
+    scheme, host, port = split_url(party.url)
+    secure = scheme == "wss"
     if entry is not None and entry.port and entry.server_id in ("", server_id):
         host, port = _reachable_host(entry.host, host), entry.port
         secure = entry.secure

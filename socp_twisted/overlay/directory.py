@@ -215,13 +215,9 @@ class Directory:
         """Return the servers to which at least one link is up."""
         return [server for server in self.servers.values() if server.links]
 
-    def server_links(self, *, but: frozenset[str] = frozenset()) -> tuple[LinkId, ...]:
-        """Return the newest link of each linked server, except those named."""
-        return tuple(
-            server.links[-1]
-            for server in self.servers.values()
-            if server.links and server.id not in but
-        )
+    def server_links(self) -> tuple[LinkId, ...]:
+        """Return the newest link of each linked server."""
+        return tuple(server.links[-1] for server in self.linked())
 
     def user_links(self) -> tuple[LinkId, ...]:
         """Return every link of every local user."""

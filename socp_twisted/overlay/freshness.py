@@ -17,11 +17,7 @@ from socp_twisted.overlay.directory import Server
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.wire.envelope import Envelope, word
 from socp_twisted.wire.payloads import Binding
-from socp_twisted.wire.vocabulary import (
-    CAP_BOUND,
-    EVERYBODY,
-    STATES,
-)
+from socp_twisted.wire.vocabulary import CAP_BOUND, EVERYBODY, STATES
 
 
 def bind(

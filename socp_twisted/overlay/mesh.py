@@ -15,7 +15,6 @@ from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
 from socp_twisted.overlay.spoken import Spoken
 from socp_twisted.overlay.topology import Topology
-from socp_twisted.wire.addresses import split_url
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import ServerHello
 from socp_twisted.wire.vocabulary import (
@@ -246,11 +245,6 @@ class Mesh:
         oldest = min(gone, key=lambda one: one.heard)
         del servers[oldest.id]
         self.topology.forget(oldest.id)
-
-    def address_of(self, url: str) -> tuple[str, int, bool]:
-        """Return host and port of a URL that we dialled, and whether it is wss://."""
-        scheme, host, port = split_url(url)
-        return host, port, scheme == "wss"
 
     def welcome_user(
         self, server_id: str, user_id: str, pubkey: str, ts: int

@@ -31,17 +31,15 @@ class Topology:
         self._relayed: dict[str, tuple[str, float]] = {}
         self._routes: tuple[tuple[str, ...], dict[str, str]] | None = None
 
-    def claim(self, server_id: str, links: Iterable[str], ts: int, now: float) -> bool:
-        """Take a server's word for its links; say whether it is news."""
+    def claim(self, server_id: str, links: Iterable[str], ts: int, now: float) -> None:
+        """Take a server's word for its links, unless there is a newer one."""
         before = self._claims.get(server_id)
         if before is not None and ts < before.ts:
-            return False
+            return
         told = frozenset(links)
         self._claims[server_id] = Claim(told, ts, now)
-        news = before is None or before.links != told
-        if news:
+        if before is None or before.links != told:
             self._routes = None
-        return news
 
     def relayed(self, server_id: str, relay: str, now: float) -> None:
         """Note that ``relay`` brought a frame of ``server_id``."""

@@ -14,16 +14,9 @@ from socp_twisted.post.overdue import Overdue
 from socp_twisted.post.reading import Reading, unpacked
 from socp_twisted.post.sending import Sending
 from socp_twisted.post.tidings import Tidings
-from socp_twisted.store.interface import (
-    Message,
-    State,
-    Store,
-    StoreError,
-)
+from socp_twisted.store.interface import Message, State, Store, StoreError
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import (
-    STALE_AFTER,
-)
+from socp_twisted.wire.vocabulary import STALE_AFTER
 
 
 class Post:

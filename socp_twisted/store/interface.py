@@ -167,9 +167,6 @@ class Store(Protocol):
         Return the channel's version, which grew by one if anything changed.
         """
 
-    async def remove_members(self, member_ids: Sequence[str]) -> int:
-        """Remove members; return the version, which grew by one if anybody left."""
-
     async def raise_version(self, version: int) -> int:
         """Lift the channel's version to at least ``version``, and return it."""
 
@@ -238,6 +235,3 @@ class Store(Protocol):
 
     async def meet(self, user: Acquaintance) -> Acquaintance:
         """Note that a user was seen; return what was known of them before, or this."""
-
-    async def acquaintance(self, user_id: str) -> Acquaintance | None:
-        """Return a user who was seen before."""

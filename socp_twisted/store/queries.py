@@ -147,19 +147,6 @@ def put_members(connection: sqlite3.Connection, members: Sequence[Member]) -> in
         "WHERE (role, wrapped_key) IS NOT (excluded.role, excluded.wrapped_key)",
         [(PUBLIC, *astuple(member)) for member in members],
     )
-    return _version_after(connection, changed)
-
-
-def remove_members(connection: sqlite3.Connection, member_ids: Sequence[str]) -> int:
-    """Remove members; return the version."""
-    changed = connection.executemany(
-        "DELETE FROM group_members WHERE group_id = ? AND member_id = ?",
-        [(PUBLIC, member_id) for member_id in member_ids],
-    )
-    return _version_after(connection, changed)
-
-
-def _version_after(connection: sqlite3.Connection, changed: sqlite3.Cursor) -> int:
     step = 1 if changed.rowcount > 0 else 0
     [(version,)] = connection.execute(
         "UPDATE groups SET version = version + ? WHERE group_id = ? RETURNING version",

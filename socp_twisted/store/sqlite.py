@@ -185,10 +185,6 @@ class SqliteStore:
         """Add or change members; return the channel's version."""
         return await self._perform(WRITES, queries.put_members, members)
 
-    async def remove_members(self, member_ids: Sequence[str]) -> int:
-        """Remove members; return the channel's version."""
-        return await self._perform(WRITES, queries.remove_members, member_ids)
-
     async def raise_version(self, version: int) -> int:
         """Lift the channel's version to at least ``version``, and return it."""
         return await self._perform(WRITES, queries.raise_version, version)
@@ -254,10 +250,6 @@ class SqliteStore:
     async def meet(self, user: Acquaintance) -> Acquaintance:
         """Note that a user was seen."""
         return await self._perform(WRITES, mail.meet, user)
-
-    async def acquaintance(self, user_id: str) -> Acquaintance | None:
-        """Return a user who was seen before."""
-        return await self._perform(READS, mail.acquaintance, user_id)
 
     async def _perform(
         self, writes: bool, operation: Callable[..., T], *args: Any

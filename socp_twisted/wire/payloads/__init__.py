@@ -6,10 +6,7 @@ and ``payload`` how they are read and written.  Frames that are forwarded travel
 came, not through here.
 """
 
-from socp_twisted.wire.payloads.answers import (
-    DeliveryAnswers,
-    ErrorReport,
-)
+from socp_twisted.wire.payloads.answers import DeliveryAnswers, ErrorReport
 from socp_twisted.wire.payloads.channel import (
     MAX_RECEIPTS,
     MAX_RECEIVED,
@@ -21,18 +18,9 @@ from socp_twisted.wire.payloads.channel import (
     ChannelShare,
     is_key_id,
 )
-from socp_twisted.wire.payloads.fields import (
-    unprintable,
-)
-from socp_twisted.wire.payloads.files import (
-    MAX_FILE,
-    FileChunk,
-    FileEnd,
-    FileStart,
-)
-from socp_twisted.wire.payloads.payload import (
-    Payload,
-)
+from socp_twisted.wire.payloads.fields import unprintable
+from socp_twisted.wire.payloads.files import MAX_FILE, FileChunk, FileEnd, FileStart
+from socp_twisted.wire.payloads.payload import Payload
 from socp_twisted.wire.payloads.servers import (
     Binding,
     Heartbeat,
