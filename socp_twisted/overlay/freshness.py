@@ -38,9 +38,9 @@ class Stamp:
     instance: str = ""
 
     @property
-    def is_signed(self) -> bool:
-        """Whether the time is under the signature."""
-        return bool(self.instance)
+    def signed_at(self) -> int:
+        """The time, if it is under the signature, else 0."""
+        return self.at if self.instance else 0
 
 
 def stamp(envelope: Envelope) -> Stamp:
@@ -78,4 +78,4 @@ def check(mesh: Mesh, server: Server | None, envelope: Envelope) -> None:
 
 def is_history(server: Server, said: Stamp) -> bool:
     """Say whether this is of a process that has ended since."""
-    return said.is_signed and server.instance not in ("", said.instance)
+    return said.instance != "" and server.instance not in ("", said.instance)

@@ -21,7 +21,7 @@ from socp_twisted.overlay.content import (
 )
 from socp_twisted.overlay.directory import Location, Server
 from socp_twisted.overlay.effects import Effect, Forward, Notice, SendAll, Settled
-from socp_twisted.overlay.freshness import is_history, stamp
+from socp_twisted.overlay.freshness import Stamp, is_history, stamp
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.passing import check_sender, gossip, pass_on, reply
@@ -103,10 +103,7 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
     told = UserAdvertise.read(envelope.payload)
     server = _own_users_only(mesh, envelope, told.server_id)
     said = stamp(envelope)
-    at = said.at if said.is_signed else 0
-    if is_history(server, said) or mesh.directory.is_history(
-        server, told.user_id, envelope.ts, at
-    ):
+    if _is_old_news(mesh, server, told.user_id, envelope.ts, said):
         return
     before = mesh.directory.user_locations.get(told.user_id)
     twin = mesh.directory.twin(told.user_id)
@@ -121,7 +118,7 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
     ts = envelope.ts
     if before is not None and before.server_id == server.id:
         ts = max(ts, before.ts)  # a copy that took a longer way is no older word
-    location = Location.of(server.id, key, name, extras(told.meta), ts, at)
+    location = Location.of(server.id, key, name, extras(told.meta), ts, said.signed_at)
     if mesh.is_impostor(told.user_id, key):
         detail = f"{told.user_id} is registered at {mesh.server_id} with another key"
         yield from _report_claim(mesh, told.user_id, server.id, detail)
@@ -165,10 +162,7 @@ def user_remove(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect
     told = UserRemove.read(envelope.payload)
     server = _own_users_only(mesh, envelope, told.server_id)
     said = stamp(envelope)
-    at = said.at if said.is_signed else 0
-    if is_history(server, said) or mesh.directory.is_history(
-        server, told.user_id, envelope.ts, at
-    ):
+    if _is_old_news(mesh, server, told.user_id, envelope.ts, said):
         return
     rival = mesh.rivals.get(told.user_id)
     if rival is not None and rival.server_id == server.id:
@@ -359,6 +353,15 @@ RULES: dict[str, Rule] = {
     SERVER_HELLO_LINK: nothing,
     SERVER_WELCOME: nothing,
 }
+
+
+def _is_old_news(
+    mesh: Mesh, server: Server, user_id: str, ts: int, said: Stamp
+) -> bool:
+    """Say whether newer word of a user came, or their server has restarted since."""
+    if is_history(server, said):
+        return True
+    return mesh.directory.is_history(server, user_id, ts, said.signed_at)
 
 
 def _own_users_only(mesh: Mesh, envelope: Envelope, server_id: str) -> Server:
