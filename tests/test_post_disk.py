@@ -1,6 +1,6 @@
 """Is a message on disk before anything else happens to it, whatever happens then?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.overlay.effects import Effect, Send, SendAll
 from socp_twisted.post.flow import Flow, Way
-from socp_twisted.store.interface import StoreError
+from socp_twisted.store.interface import Message, StoreError
 from tests.posting import PostTestCase, put_disk
 from tests.users import SlowStore
 
@@ -138,6 +138,18 @@ class DiskTests(PostTestCase):
         self.assertEqual(self.alice.outcomes()[-1], ("m", "delivered"))
         self.assertEqual(bob.heard(), ["USER_DELIVER"])
         self.assertIsNone(self.alice.close)
+
+    def test_bug_ahead(self) -> None:
+        """A bug while it is signed ahead loses no message that is noted by then."""
+
+        def broken(message: Message) -> Iterator[Effect]:
+            raise RuntimeError("a bug")
+
+        self.post._deliveries = broken  # type: ignore[method-assign]
+        self.alice.tell("bob", id="m")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.bob.heard(), ["USER_DELIVER"])
+        self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
 
     def test_many_at_once(self) -> None:
         """However many wait for one recipient's turn, all of them get it."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused, SocpError
 from socp_twisted.overlay.effects import Effect, Foreseen, Settled
@@ -21,6 +22,8 @@ from socp_twisted.wire.vocabulary import STALE_AFTER
 
 class Post:
     """Takes messages in, and sees to it that each is answered for."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -100,8 +103,12 @@ class Post:
         )
         if message.state == State.DELIVERED:
             # While the disk is at work the signer can be, too: it is sent after both.
-            links = tuple(self._mesh.directory.local_users[message.recipient])
-            self._perform([Foreseen(links, self._deliveries(message))])
+            try:
+                links = tuple(self._mesh.directory.local_users[message.recipient])
+                self._perform([Foreseen(links, self._deliveries(message))])
+            except Exception:
+                # Only time is lost: on disk it is delivered, so it has to be sent.
+                self._log.failure("bug while signing ahead")
         kept = await keeping
         if kept is None:
             raise Refused(
