@@ -24,12 +24,12 @@ An echo bot, whole::
         react(main, ["ws://127.0.0.1:8765", "echo", "echo.key", "a passphrase"])
 
 The rooms, in reading order: ``events`` (what a user is told), ``display`` (made
-harmless), ``disk``, ``keystore``, ``pins``; ``outbox``, ``incoming``, ``content``,
-``greeting`` and ``login``, ``contacts``, ``replays``; ``channel`` and ``broadcasting``
-(one ciphertext for everybody), ``messages``; ``manifest``, ``receiving``, ``sending``,
-``files``; and ``session``, which is all of them together, without a socket; then
-Twisted's: ``dialing``, ``worker``, ``stream``, ``online`` and ``connection``; and the
-``terminal``, where people and scripts use it.
+harmless), ``disk``, ``keystore``, ``pins``; ``outbox``, ``incoming``, ``fields``,
+``content``, ``greeting`` and ``login``, ``contacts``, ``replays``; ``channel`` and
+``broadcasting`` (one ciphertext for everybody), ``messages``; ``manifest``,
+``receiving``, ``sending``, ``files``; and ``session``, which is all of them together,
+without a socket; then Twisted's: ``dialing``, ``worker``, ``stream``, ``online`` and
+``connection``; and the ``terminal``, where people and scripts use it.
 """
 
 from socp_twisted.client.connection import Client, connect

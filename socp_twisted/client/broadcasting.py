@@ -15,15 +15,17 @@ from socp_twisted.client.contacts import Contacts
 from socp_twisted.client.content import (
     Delivery,
     channel_mark,
-    field_bytes,
-    field_key_id,
-    field_sender,
-    field_text,
     opened_text,
     public_payload,
     text_bytes,
 )
 from socp_twisted.client.events import Contact, Delivered, NotDelivered
+from socp_twisted.client.fields import (
+    field_bytes,
+    field_plain_id,
+    field_sender,
+    field_text,
+)
 from socp_twisted.client.keystore import Randomness
 from socp_twisted.client.outbox import Outbox, Outcome
 from socp_twisted.errors import ErrorCode, InvalidSignature, MalformedFrame
@@ -155,7 +157,7 @@ class Broadcasting:
     def shared(self, envelope: Envelope, me: str, key: PrivateKey, now: int) -> None:
         """PUBLIC_CHANNEL_KEY_SHARE: keep the key that is wrapped for us."""
         payload = envelope.payload
-        sender, key_id = field_sender(payload), field_key_id(payload)
+        sender, key_id = field_sender(payload), field_plain_id(payload, "key_id")
         shares = payload.get("shares")
         if type(shares) is not list or len(shares) > MAX_SHARES:
             raise MalformedFrame(f"payload.shares must be at most {MAX_SHARES} wraps")

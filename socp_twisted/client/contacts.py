@@ -13,6 +13,7 @@ from socp_twisted.client.events import (
     UserList,
     UserPinned,
 )
+from socp_twisted.client.fields import shortened
 from socp_twisted.client.keystore import Account
 from socp_twisted.client.outbox import Outbox
 from socp_twisted.client.pins import Pin, Pins
@@ -253,7 +254,7 @@ class Contacts:
             fingerprint=key.fingerprint,
             local=entry.get("online_local") is True,
             server_id=_id(entry.get("server_id")),
-            display_name=_text(entry.get("display_name"), 64),
+            display_name=shortened(entry.get("display_name"), 64),
             extras=_extras(entry.get("extras")),
             trusted=trusted,
             verified=trusted and pin is not None and pin.verified,
@@ -264,10 +265,6 @@ class Contacts:
 
 def _id(value: Any) -> str:
     return value if type(value) is str and is_identifier(value) else ""
-
-
-def _text(value: Any, limit: int) -> str:
-    return value[:limit] if type(value) is str else ""
 
 
 def _extras(value: Any) -> frozenset[str]:

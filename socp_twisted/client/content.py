@@ -4,17 +4,23 @@ Nothing here keeps state, which remembers what was already shown.
 """
 
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from socp_twisted.client.fields import (
+    field_bytes,
+    field_plain_id,
+    field_sender,
+    field_seq,
+    field_text,
+    field_ts,
+)
 from socp_twisted.errors import ErrorCode, MalformedFrame, Refused
 from socp_twisted.trust.keys import PrivateKey, PublicKey
 from socp_twisted.trust.sealing import seal, unseal
 from socp_twisted.trust.signatures import check, direct_content, public_content, sign
-from socp_twisted.wire.encoding import b64u_decode, b64u_encode
-from socp_twisted.wire.envelope import Envelope, is_identifier
-from socp_twisted.wire.payloads import is_key_id
+from socp_twisted.wire.encoding import b64u_encode
+from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import (
     EXTRA_BLOCKS,
     OAEP_MAX,
@@ -29,9 +35,6 @@ MAX_BLOCKS: Final = -(-MAX_TEXT // OAEP_MAX)
 
 MAX_MARK: Final = 96
 """Characters of what names a message to everybody: key and number."""
-
-_TS_DIGITS: Final = 13
-"""Of ``ts`` from 2001 to 2286: with one length, signed content splits in one way."""
 
 
 def text_bytes(text: str) -> bytes:
@@ -118,43 +121,6 @@ def _signed(key: PrivateKey, ciphertext: bytes, content: bytes) -> dict[str, Any
     }
 
 
-def field_text(
-    payload: Mapping[str, Any], name: str, limit: int = 2048, default: str | None = None
-) -> str:
-    """Return a text of a payload, or raise ``MalformedFrame``."""
-    value = payload.get(name, default)
-    if value is None and default is not None:
-        return default
-    if type(value) is not str or len(value) > limit:
-        raise MalformedFrame(f"payload.{name} must be text")
-    return value
-
-
-def field_bytes(payload: Mapping[str, Any], name: str, limit: int) -> bytes:
-    """Return base64url bytes of a payload, or raise ``MalformedFrame``."""
-    text = field_text(payload, name, limit * 4 // 3 + 4)
-    try:
-        return b64u_decode(text)
-    except ValueError as why:
-        raise MalformedFrame(f"payload.{name} is {why}") from why
-
-
-def field_key_id(payload: Mapping[str, Any]) -> str:
-    """Return the ``key_id`` of a payload, or raise ``MalformedFrame``."""
-    key_id: Any = payload.get("key_id")
-    if not is_key_id(key_id):
-        raise MalformedFrame("payload.key_id must be 1 to 64 letters, digits, - or _")
-    return str(key_id)
-
-
-def field_seq(payload: Mapping[str, Any]) -> int:
-    """Return the ``seq`` of a payload, 0 if there is none."""
-    seq = payload.get("seq", 0)
-    if type(seq) is not int or seq < 0:
-        raise MalformedFrame("payload.seq must be a number from 0")
-    return seq
-
-
 def channel_mark(key_id: str, seq: int) -> str:
     """Name one message of a sender to everybody."""
     return f"{key_id}.{seq}"
@@ -168,24 +134,6 @@ def opened_text(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as why:
         raise MalformedFrame("the text is not UTF-8") from why
-
-
-def field_sender(payload: Mapping[str, Any]) -> str:
-    """Return the ``sender`` of a payload, or raise ``MalformedFrame``."""
-    sender = payload.get("sender")
-    if type(sender) is not str or not is_identifier(sender):
-        raise MalformedFrame("payload.sender must be an id")
-    return sender
-
-
-def field_ts(envelope: Envelope) -> int:
-    """Return the sender's own ``ts`` out of a delivery, or raise ``MalformedFrame``."""
-    ts = envelope.payload.get("ts")
-    if ts is None:
-        ts = envelope.ts
-    if type(ts) is not int or len(str(ts)) != _TS_DIGITS or ts < 0:
-        raise MalformedFrame("payload.ts must be Unix time in milliseconds")
-    return ts
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +169,7 @@ class Delivery:
             ts=field_ts(envelope),
             held=payload.get("held") is True,
             msg_id=field_text(payload, "msg_id", default=""),
-            key_id=field_key_id(payload) if "key_id" in payload else "",
+            key_id=field_plain_id(payload, "key_id") if "key_id" in payload else "",
             seq=field_seq(payload),
             again=field_text(payload, "again", MAX_MARK, default=""),
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from socp_twisted import __version__
-from socp_twisted.client.content import field_text
+from socp_twisted.client.fields import field_text
 from socp_twisted.client.keystore import Account, Randomness
 from socp_twisted.errors import ErrorCode, InvalidSignature, MalformedFrame, Refused
 from socp_twisted.trust.signatures import verify

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, Final
 
-from socp_twisted.client.content import field_text
 from socp_twisted.client.events import (
     LoggedIn,
     LoginRefused,
@@ -29,6 +28,7 @@ from socp_twisted.client.events import (
     ServerPinned,
     ServerUnproven,
 )
+from socp_twisted.client.fields import field_text
 from socp_twisted.client.greeting import Greeting, hello, registration
 from socp_twisted.client.keystore import Account, Randomness, open_store
 from socp_twisted.client.outbox import Outbox, Outcome

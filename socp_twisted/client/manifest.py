@@ -14,15 +14,20 @@ from typing import Any, Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from socp_twisted.client.content import field_bytes, field_sender, field_text
+from socp_twisted.client.fields import (
+    field_bytes,
+    field_plain_id,
+    field_sender,
+    field_text,
+)
 from socp_twisted.errors import MalformedFrame
 from socp_twisted.trust.keys import PrivateKey, PublicKey
 from socp_twisted.trust.sealing import seal, unseal
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode, parse_object
 from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.payloads import MAX_FILE
 from socp_twisted.wire.vocabulary import EXTRA_BLOCKS, EXTRA_LARGE, OAEP_MAX, RSA_BYTES
 
-MAX_FILE: Final = 100 * 1024 * 1024
 MAX_NAME_BYTES: Final = 255
 AES_CHUNK: Final = 48 * 1024
 LARGE_CHUNK: Final = 256 * 1024
@@ -35,7 +40,6 @@ AES: Final = "aes-256-gcm"
 RSA: Final = "rsa-oaep"
 MODES: Final = frozenset({"dm", "public"})
 
-_FILE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -64,7 +68,7 @@ class Manifest:
             raise MalformedFrame("payload.sha256 must be 64 hex digits")
         if type(mode) is not str or mode not in MODES:
             raise MalformedFrame("payload.mode must be 'dm' or 'public'")
-        return cls(file_id(fields), name, size, sha256, mode)
+        return cls(field_plain_id(fields, "file_id"), name, size, sha256, mode)
 
     def fields(self) -> dict[str, Any]:
         """Return the standard's fields."""
@@ -97,17 +101,9 @@ class Manifest:
         return cls(**plain.fields(), secret=secret)
 
 
-def file_id(payload: Mapping[str, Any]) -> str:
-    """Return the ``file_id`` of a payload, or raise ``MalformedFrame``."""
-    value = payload.get("file_id")
-    if type(value) is not str or not _FILE_ID.match(value):
-        raise MalformedFrame("payload.file_id must be 1 to 64 letters, digits, - or _")
-    return value
-
-
 def subject(envelope: Envelope) -> tuple[str, str]:
     """Return (sender, file_id) of any FILE_ frame, or raise ``MalformedFrame``."""
-    return field_sender(envelope.payload), file_id(envelope.payload)
+    return field_sender(envelope.payload), field_plain_id(envelope.payload, "file_id")
 
 
 def chunk_size(secret: bytes, extras: Container[str]) -> int:

@@ -8,13 +8,13 @@ from typing import Final
 
 from socp_twisted.client import disk
 from socp_twisted.client.contacts import Contacts
-from socp_twisted.client.content import field_bytes, field_text, field_ts
 from socp_twisted.client.events import (
     FileFailed,
     FileOffered,
     FileProgress,
     FileReceived,
 )
+from socp_twisted.client.fields import field_bytes, field_text, field_ts
 from socp_twisted.client.keystore import Account
 from socp_twisted.client.manifest import MAX_MANIFEST, Manifest, open_chunk, subject
 from socp_twisted.client.outbox import Outbox, Outcome

@@ -10,12 +10,11 @@ from typing import Any, BinaryIO, Final
 
 from socp_twisted.client import disk
 from socp_twisted.client.contacts import Contacts
-from socp_twisted.client.content import field_text
 from socp_twisted.client.events import Contact, FileFailed, FileSent
+from socp_twisted.client.fields import field_text
 from socp_twisted.client.keystore import Account, Randomness
 from socp_twisted.client.manifest import (
     AES,
-    MAX_FILE,
     MAX_NAME_BYTES,
     RSA,
     Manifest,
@@ -30,6 +29,7 @@ from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.signatures import direct_content, sign
 from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.envelope import Envelope
+from socp_twisted.wire.payloads import MAX_FILE
 from socp_twisted.wire.vocabulary import (
     EXTRA_FILES,
     FILE_CHUNK,

@@ -20,11 +20,12 @@ from socp_twisted.client.events import (
     PinsNotSaved,
     ServerError,
 )
+from socp_twisted.client.fields import shortened
 from socp_twisted.client.files import Files, Policy
 from socp_twisted.client.incoming import check_type, read_frame
 from socp_twisted.client.keystore import Account, Randomness
 from socp_twisted.client.login import Login, Stage
-from socp_twisted.client.messages import Messages
+from socp_twisted.client.messages import MAX_REFERENCE, Messages
 from socp_twisted.client.outbox import OK, Outbox, Outcome, Output
 from socp_twisted.client.pins import Pins
 from socp_twisted.client.replays import Replays
@@ -348,13 +349,16 @@ class Session:
     def _error(self, envelope: Envelope, now: int) -> None:
         """ERROR: for the frame that it names, for the login, or for the user to see."""
         payload = envelope.payload
-        code, detail, ref = (payload.get(k) for k in ("code", "detail", "msg_ref"))
-        outcome = Outcome(_text(code, 64) or "ERROR", _text(detail, _MAX_DETAIL))
-        if self._login.error(_text(ref, 128), outcome):
+        ref = shortened(payload.get("msg_ref"), MAX_REFERENCE)
+        outcome = Outcome(
+            shortened(payload.get("code"), 64) or "ERROR",
+            shortened(payload.get("detail"), _MAX_DETAIL),
+        )
+        if self._login.error(ref, outcome):
             return
-        if self._messages.asks_again(_text(ref, 128), outcome, now):
+        if self._messages.asks_again(ref, outcome, now):
             return
-        if not self._outbox.answer(_text(ref, 128), outcome, now):
+        if not self._outbox.answer(ref, outcome, now):
             self._outbox.say(ServerError(outcome.code, outcome.detail))
 
 
@@ -385,7 +389,3 @@ def _well(payload: Mapping[str, Any]) -> Outcome:
     if type(received) is not list:
         return OK
     return Outcome(received=frozenset(one for one in received if type(one) is str))
-
-
-def _text(value: Any, limit: int) -> str:
-    return value[:limit] if type(value) is str else ""

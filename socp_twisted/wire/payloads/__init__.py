@@ -16,9 +16,8 @@ from socp_twisted.wire.payloads.channel import (
     ChannelMessage,
     ChannelReceipts,
     ChannelShare,
-    is_key_id,
 )
-from socp_twisted.wire.payloads.fields import unprintable
+from socp_twisted.wire.payloads.fields import is_plain_id, unprintable
 from socp_twisted.wire.payloads.files import MAX_FILE, FileChunk, FileEnd, FileStart
 from socp_twisted.wire.payloads.payload import Payload
 from socp_twisted.wire.payloads.servers import (
@@ -66,6 +65,6 @@ __all__ = [
     "UserLogin",
     "UserRegister",
     "UserRemove",
-    "is_key_id",
+    "is_plain_id",
     "unprintable",
 ]

@@ -12,7 +12,6 @@ from socp_twisted.wire.payloads.fields import (
     is_ciphertext,
     is_integer,
     is_list_of,
-    is_plain_id,
     is_text,
     perhaps_an_id,
     wire_field,
@@ -27,11 +26,6 @@ MAX_RECEIVED = 10_000
 
 MAX_RECEIPTS = 512
 """Messages that one frame acknowledges; each is looked up."""
-
-
-def is_key_id(value: object) -> bool:
-    """Say whether this may name a key of the public channel."""
-    return is_plain_id(value)
 
 
 def _is_share(value: Any) -> bool:
