@@ -40,8 +40,8 @@ from socp_twisted.wire.vocabulary import (
     RSA_BYTES,
 )
 
-NO_ANSWER_MS: Final = 20_000
-"""The server waits up to 10 s for the members, and ticks."""
+MEMBERS_MS: Final = 20_000
+"""A server waits up to 10 s for the members, and ticks, before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Broadcasting:
             now,
             ts=ts,
             settle=settle,
-            wait=NO_ANSWER_MS,
+            wait=MEMBERS_MS,
             lasting=True,
         )
         self._under_way.add(ref)

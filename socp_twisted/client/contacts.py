@@ -16,7 +16,7 @@ from socp_twisted.client.events import (
 from socp_twisted.client.fields import shortened
 from socp_twisted.client.keystore import Account
 from socp_twisted.client.outbox import Outbox
-from socp_twisted.client.pins import Pin, Pins
+from socp_twisted.client.pins import Pin, Pins, is_told
 from socp_twisted.errors import (
     BadKey,
     ErrorCode,
@@ -86,7 +86,7 @@ class Contacts:
         contact = self._known.get(user_id)
         text = self._offered.get(user_id) or self.get(user_id).key
         key = public_key(text)
-        if "".join(fingerprint.split()).lower() != key.fingerprint.replace(" ", ""):
+        if not is_told(fingerprint, key.fingerprint):
             raise Refused(
                 ErrorCode.BAD_KEY, f"the key that {user_id} shows now is another one"
             )

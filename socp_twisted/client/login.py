@@ -32,7 +32,7 @@ from socp_twisted.client.fields import field_text
 from socp_twisted.client.greeting import Greeting, hello, registration
 from socp_twisted.client.keystore import Account, Randomness, open_store
 from socp_twisted.client.outbox import Outbox, Outcome
-from socp_twisted.client.pins import Pin, Pins
+from socp_twisted.client.pins import Pin, Pins, is_told
 from socp_twisted.errors import (
     BadKey,
     ErrorCode,
@@ -178,7 +178,7 @@ class Login:
         if self._offered is None or not self.offered:
             raise Refused(ErrorCode.BAD_KEY, "the server shows no key to be accepted")
         pin, greeting = self._offered
-        if "".join(fingerprint.split()).lower() != pin.fingerprint.replace(" ", ""):
+        if not is_told(fingerprint, pin.fingerprint):
             raise Refused(ErrorCode.BAD_KEY, "the server's key is another one now")
         self._pins.servers.decide(
             self._address, Pin(pin.fingerprint, now, True, pin.server_id)

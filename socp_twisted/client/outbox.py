@@ -50,6 +50,12 @@ TRIES: Final = 3
 OK: Final = Outcome()
 NO_ANSWER: Final = Outcome(ErrorCode.TIMEOUT, "no answer from the server")
 
+
+def random_id() -> str:
+    """Return an id that nothing else has."""
+    return uuid.uuid4().hex
+
+
 Settle = Callable[[Outcome, int], None]
 """Called once, with how it ended and the time in milliseconds."""
 
@@ -82,7 +88,7 @@ class _Question:
 class Outbox:
     """Collects frames and events; remembers by ``id`` who waits for an answer."""
 
-    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    new_id: Callable[[], str] = random_id
     sender: str = ""
     confirms: bool = False
     """Whether this server answers every frame that carries an id."""

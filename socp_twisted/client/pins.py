@@ -33,6 +33,11 @@ class Pin:
     server_id: str = ""
 
 
+def is_told(told: str, fingerprint: str) -> bool:
+    """Say whether our user tells this fingerprint, however it is spaced."""
+    return "".join(told.split()).lower() == fingerprint.replace(" ", "")
+
+
 class PinFile:
     """
     One file of pins; ``path`` None keeps them in memory alone.

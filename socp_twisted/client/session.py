@@ -8,7 +8,6 @@ sent and what is to be told to the user.  Commands raise ``Refused`` or
 """
 
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +25,7 @@ from socp_twisted.client.incoming import check_type, read_frame
 from socp_twisted.client.keystore import Account, Randomness
 from socp_twisted.client.login import Login, Stage
 from socp_twisted.client.messages import MAX_REFERENCE, Messages
-from socp_twisted.client.outbox import OK, Outbox, Outcome, Output
+from socp_twisted.client.outbox import OK, Outbox, Outcome, Output, random_id
 from socp_twisted.client.pins import Pins
 from socp_twisted.client.replays import Replays
 from socp_twisted.errors import (
@@ -79,7 +78,7 @@ class Session:
         *,
         policy: Policy = Policy.ASK,
         randomness: Randomness = os.urandom,
-        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        new_id: Callable[[], str] = random_id,
         shown: Path | None = None,
     ) -> None:
         self.account = account

@@ -1,6 +1,6 @@
 """How do lines get onto the screen while somebody is typing?  Above the prompt."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from prompt_toolkit.application import get_app_or_none
@@ -47,12 +47,10 @@ class Screen:
         show: Show,
         *,
         output: Output,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._show = show
         self._output = output
-        self._changed = changed
         self._lines: list[Line] = []
         self._due = False
 
@@ -76,7 +74,6 @@ class Screen:
         app = get_app_or_none()
         if app is not None:
             app.invalidate()
-        self._changed()
 
 
 def fragments(line: Line, width: int) -> Iterator[tuple[str, str]]:
