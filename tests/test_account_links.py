@@ -9,10 +9,6 @@ from socp_twisted.wire.vocabulary import USER_HELLO, USER_LOGIN
 from tests.keyring import pub_of
 from tests.users import PASSWORD, SlowStore, UserTestCase, verifier
 
-WRONG = ("BAD_KEY", "wrong user or password")
-AFTER_LOGIN = ["USER_LOGGED_IN", "USER_ADDED", "PUBLIC_CHANNEL_SNAPSHOT"]
-FAR = "192.0.2.7"
-
 
 class DeviceTests(UserTestCase):
     """One user on several connections is one user, who gets everything everywhere."""

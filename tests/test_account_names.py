@@ -9,7 +9,6 @@ from tests.keyring import pub_of, signature
 from tests.users import Person, UserTestCase
 
 WRONG = ("BAD_KEY", "wrong user or password")
-AFTER_LOGIN = ["USER_LOGGED_IN", "USER_ADDED", "PUBLIC_CHANNEL_SNAPSHOT"]
 FAR = "192.0.2.7"
 
 
