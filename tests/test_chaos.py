@@ -37,6 +37,7 @@ class PlanTests(SynchronousTestCase):
     def test_ends(self) -> None:
         """Every fault ends before the quiet; no target has two at a time."""
         plan = make_plan(1, 5, 10_000)
+        self.assertGreater(len(plan.faults), 20)
         free_at: dict[tuple[str, ...], float] = {}
         for fault in plan.faults:
             if fault.seconds < 50:  # the long silence lies over others

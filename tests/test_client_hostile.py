@@ -140,30 +140,42 @@ class RefusalTests(SessionCase):
 class RetypedTests(SessionCase):
     """What the server signed as one thing is not believed as another (S12)."""
 
+    def refused(self, kind: str, field: str, payload: dict[str, Any]) -> None:
+        """Fail unless such a frame is refused for that field, and changes nothing."""
+        alice, _ = self.both()
+        self.server.say(alice, kind, payload)
+        self.server.pump()
+        [why] = alice.events
+        assert isinstance(why, told.FrameRefused)
+        said = f"signed as something else than {kind}: it has {field!r}"
+        self.assertEqual(why.reason, said)
+        self.assertTrue(alice.session.whois("bob").online)
+
     def test_refusal_as_an_ack(self) -> None:
         """A message that was refused does not become one that arrived."""
-        alice, _ = self.both()
-        for kind, payload in (
-            ("ACK", {"code": "LIMIT", "detail": "no room", "msg_ref": "m1"}),
-            ("ACK", {"sender": "bob", "file_id": "f", "msg_ref": "m1"}),
-            ("ERROR", {"msg_ref": "m1", "status": "delivered"}),
-        ):
-            alice.events.clear()
-            self.server.say(alice, kind, payload)
-            self.server.pump()
-            [why] = alice.events
-            assert isinstance(why, told.FrameRefused)
-            self.assertIn(f"signed as something else than {kind}", why.reason)
+        refusal = {"code": "LIMIT", "detail": "no room", "msg_ref": "m1"}
+        self.refused("ACK", "code", refusal)
 
-    def test_arrival_as_a_departure(self) -> None:
-        """Nobody who is there is shown as gone by the word that they came."""
-        alice, _ = self.both()
+    def test_ack_as_a_refusal(self) -> None:
+        """Nor does one that arrived become one that was refused."""
+        self.refused("ERROR", "status", {"msg_ref": "m1", "status": "delivered"})
+
+    def test_arrival(self) -> None:
+        """The word that somebody came shows nobody as gone."""
         came = {"user_id": "bob", "pubkey": public("bob").text, "online_local": True}
-        self.server.say(alice, "USER_REMOVED", came)
-        self.server.pump()
-        self.assertTrue(alice.session.whois("bob").online)
-        [why] = alice.told(told.FrameRefused)
-        self.assertIn("'pubkey'", why.reason)
+        self.refused("USER_REMOVED", "pubkey", came)
+        self.refused("LIST_RESPONSE", "pubkey", {**came, "users": []})
+
+    def test_what_a_user_said(self) -> None:
+        """What has a sender was said by a user, and is no word of the server's."""
+        said = {"sender": "bob", "msg_ref": "m1", "user_id": "bob"}
+        self.refused("ACK", "sender", said)
+        self.refused("ERROR", "sender", {**said, "code": "LIMIT"})
+        self.refused("USER_ADDED", "sender", {**said, "pubkey": public("bob").text})
+        self.refused("USER_REMOVED", "sender", said)
+        self.refused("LIST_RESPONSE", "sender", {**said, "users": []})
+        members = {"version": 1, "members": []}
+        self.refused("PUBLIC_CHANNEL_SNAPSHOT", "sender", {**said, **members})
 
 
 JSON = st.recursive(

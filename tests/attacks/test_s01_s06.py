@@ -152,8 +152,10 @@ class LyingServerTests(AttackCase):
         await self.unmoved(bob)
         self.assertEqual(one.online(), {"alice": "srv-a", "bob": "srv-b"})
         await alice.online()
-        for user in alice.heard("LIST_RESPONSE")[-1]["payload"]["users"]:
-            self.assertEqual(user["pubkey"], key_of(user["user_id"]).public)
+        listed = alice.heard("LIST_RESPONSE")[-1]["payload"]["users"]
+        keys = {user["user_id"]: user["pubkey"] for user in listed}
+        wanted = {name: key_of(name).public for name in ("alice", "bob")}
+        self.assertEqual(keys, wanted)
         await self.talk(alice, bob)
         # Alice is told that somebody uses her name, and of nothing else.
         [warning] = alice.heard("ERROR")

@@ -57,12 +57,12 @@ class ScreenTests(RelayCase):
         await self.until(lambda: self.count(seen, told.TextReceived) == 6)
         painted = self.painted(seen)
         self.assertEqual(ACTING.findall(painted), [])
-        for line in painted.splitlines():
-            if "I owe you" in line:
-                self.assertTrue(
-                    " eve" in line.partition("I owe")[0] or line.startswith("  | "),
-                    line,
-                )
+        owing = [line for line in painted.splitlines() if "I owe you" in line]
+        self.assertEqual(len(owing), 5)
+        for line in owing:
+            self.assertTrue(
+                " eve" in line.partition("I owe")[0] or line.startswith("  | "), line
+            )
         self.assertNotRegex(painted, r"(?m)^\S* ?\[?12:00")
 
     async def test_s19_names_and_reasons(self) -> None:

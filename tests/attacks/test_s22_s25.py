@@ -259,7 +259,9 @@ class AnythingTests(AttackCase):
             error = {"code": "LIMIT", "detail": detail, "msg_ref": asked}
             eve.tell("ERROR", error, "srv-a")
             eve.tell("ERROR", {"code": detail, "msg_ref": asked}, "srv-a")
-        for frame in await self.news(alice):
+        news = await self.news(alice)
+        self.assertIn("ERROR", [frame["type"] for frame in news])
+        for frame in news:
             said = frame["payload"].get("detail", "")
             self.assertIsInstance(said, str)
             self.assertLess(len(said), 2000)
