@@ -4,8 +4,10 @@ from typing import Any
 
 from socp_twisted.client import events as told
 from socp_twisted.client.pins import Pins
+from socp_twisted.trust.signatures import signed_frame
 from socp_twisted.wire.envelope import Envelope
 from tests.client_peer import ADDRESS, Server, SessionCase, User, fingerprint
+from tests.vector_files import private
 
 MINE, OTHER = "my TLS connection", "another TLS connection"
 FORGED = {"code": "LIMIT", "detail": "somebody says so"}
@@ -43,6 +45,17 @@ class BoundTests(SessionCase):
         self.assertEqual(len(alice.told(told.Delivered)), 1)
         self.assertEqual(alice.told(told.FrameRefused), [])
         self.assertTrue(self.unsigned(alice))
+
+    def test_signed_by_others(self) -> None:
+        """What is signed all the same has to be signed by it."""
+        alice = self.enter("alice", tls_exporter=MINE)
+        alice.events.clear()
+        envelope = Envelope.create("ERROR", "srv-a", "*", self.server.now, FORGED)
+        frame = signed_frame(envelope, private("srv-b"))
+        alice.session.receive(frame, self.server.now)
+        self.server.pump()
+        self.assertEqual(alice.told(told.ServerError), [])
+        self.assertEqual(len(alice.told(told.FrameRefused)), 1)
 
     def test_plain(self) -> None:
         """Without TLS it says nothing of it, and wants every signature."""
