@@ -1,5 +1,7 @@
 """Which key is a message to everybody read with, and by whom?"""
 
+import hashlib
+import hmac
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -147,6 +149,13 @@ class KeyTests(SynchronousTestCase):
         secret = message_key(self.first.chain)
         self.assertRaises(MalformedFrame, unseal_shared, secret, sealed, bound)
         self.assertEqual(unseal_shared(message_key(before), sealed, bound), b"hello")
+
+    def test_derived(self) -> None:
+        """A message's key and the next chain are HMACs, as others compute them."""
+        next_one = hmac.new(b"1" * 32, b"next", hashlib.sha256).digest()
+        secret = hmac.new(next_one, b"message", hashlib.sha256).digest()
+        self.assertEqual(chain_after(b"1" * 32, 1), next_one)
+        self.assertEqual(message_key(next_one), secret)
 
     def test_given_again(self) -> None:
         """The same key from another message on is the same: the first stays."""

@@ -7,13 +7,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.client import events as told
 from socp_twisted.client.files import Policy
-from socp_twisted.client.pins import PinFile
+from socp_twisted.client.pins import MAX_PINS, Pin, PinFile
 from socp_twisted.errors import Refused
 from socp_twisted.trust.sealing import seal
 from socp_twisted.trust.signatures import direct_content, sign
 from socp_twisted.wire.encoding import b64u_encode
 from tests.client_peer import NOW, Server, deliver, fingerprint
 from tests.vector_files import private, public, vectors
+
+PIN = Pin(fingerprint("srv-b"))
 
 
 class ContactTests(SynchronousTestCase):
@@ -125,6 +127,17 @@ class ContactTests(SynchronousTestCase):
         [failed] = self.alice.told(told.FileFailed)
         self.assertIn("changed", failed.reason)
 
+    def test_too_many(self) -> None:
+        """A server that invents users fills neither the memory nor the disk."""
+        pins = self.alice.session._pins.users
+        for number in range(MAX_PINS):
+            pins.meet(f"invented-{number}", PIN)
+        self.say("USER_ADDED", self.entry())
+        [refused] = self.alice.told(told.FrameRefused)
+        self.assertEqual(refused.reason, "more users than can be remembered")
+        self.assertIsNone(pins.get("carol"))
+        self.assertEqual(len(self.alice.session.contacts.online()), 1)
+
     def test_unknown(self) -> None:
         """Of whom nothing is known, nothing is told."""
         for ask in (self.alice.session.whois, self.alice.session.fingerprints):
@@ -164,72 +177,3 @@ class StorageTests(SynchronousTestCase):
         home.unlink()
         server.tick(1)
         self.assertTrue((home / "known_users.json").exists())
-
-
-class LateTests(SynchronousTestCase):
-    """What comes at the wrong time does no harm."""
-
-    def test_before_the_greeting(self) -> None:
-        """What a server says before it has shown its key is checked afterwards."""
-        server = Server()
-        alice = server.attach("alice", Path("unused"))
-        entry = {"user_id": "bob", "pubkey": public("bob").text}
-        alice.session.login(NOW)
-        server.say(alice, "USER_ADDED", entry)
-        genuine, server.key = server.key, private("srv-b")
-        server.say(alice, "USER_ADDED", {**entry, "user_id": "mallory"})
-        server.key = genuine
-        self.assertEqual(alice.session.contacts.online(), ())
-        server.pump()
-        self.assertEqual([c.user_id for c in alice.session.contacts.online()], ["bob"])
-        self.assertEqual(len(alice.told(told.FrameRefused)), 1)
-
-    def test_blocked(self) -> None:
-        """A server with the wrong key is not listened to at all."""
-        server = Server()
-        alice = server.enter("alice", Path("unused"))
-        pins = alice.session._pins
-        server = Server("srv-b")
-        alice = server.enter("alice", Path("unused"), pins=pins)
-        entry = {"user_id": "bob", "pubkey": public("bob").text}
-        server.say(alice, "USER_ADDED", entry)
-        server.pump()
-        self.assertEqual(alice.told(told.UserJoined), [])
-
-    def test_late_greeting(self) -> None:
-        """A server that greets after we gave up waiting still proves itself."""
-        server = Server(style="mute")
-        alice = server.enter("alice", Path("unused"))
-        server.tick(10)
-        [logged_in] = alice.told(told.LoggedIn)
-        self.assertEqual(logged_in.fingerprint, "")
-        server.style = "ours"
-        server.hello(alice, alice.frames("USER_HELLO")[0])
-        server.pump()
-        [logged_in] = alice.told(told.LoggedIn)
-        self.assertEqual(logged_in.fingerprint, fingerprint("srv-a"))
-
-    def test_errors(self) -> None:
-        """An ERROR of any shape is shown, bounded; an unknown ACK is nothing."""
-        server = Server()
-        alice = server.enter("alice", Path("unused"))
-        alice.events.clear()
-        for payload in ({}, {"code": 5}, {"detail": "x" * 5000, "msg_ref": []}):
-            server.say(alice, "ERROR", payload)
-        server.say(alice, "ACK", {"msg_ref": {}})
-        server.pump()
-        errors = alice.told(told.ServerError)
-        self.assertEqual([len(error.detail) for error in errors], [0, 0, 1024])
-        self.assertEqual(alice.events, [])
-
-    def test_update_refused(self) -> None:
-        """An account that cannot be updated leaves us logged in."""
-        server = Server()
-        alice = server.enter("alice", Path("unused"))
-        server.answers["USER_REGISTER"] = lambda user, fields: server.error(
-            user, fields, "LIMIT", "too often"
-        )
-        alice.session.register(NOW)
-        server.pump()
-        self.assertEqual(len(alice.told(told.RegistrationRefused)), 1)
-        self.assertTrue(alice.session.ready)

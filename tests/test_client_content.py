@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from socp_twisted.client.content import seal_text, split_text
-from socp_twisted.client.replays import Replays
+from socp_twisted.client.content import MAX_TEXT, opened_text, seal_text, split_text
+from socp_twisted.client.fields import field_bytes, field_ts
 from socp_twisted.errors import MalformedFrame, Refused
+from socp_twisted.wire.encoding import b64u_encode
+from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.vocabulary import EXTRA_BLOCKS, OAEP_MAX
 from tests.client_peer import NOW
 from tests.vector_files import public
@@ -54,33 +56,33 @@ class SplitTests(SynchronousTestCase):
             with self.assertRaises(Refused):
                 seal_text(public("bob"), frozenset(), text)
 
-
-class ReplayTests(SynchronousTestCase):
-    """Shown once, while it is fresh; what is remembered has an end."""
-
-    def test_once(self) -> None:
-        """The same again is refused; another ``ts`` or sender is another message."""
-        seen = Replays()
-        seen.check("alice", NOW, b"x", False, NOW)
-        seen.check("alice", NOW + 1, b"x", False, NOW)
-        seen.check("bob", NOW, b"x", False, NOW)
-        with self.assertRaises(MalformedFrame):
-            seen.check("alice", NOW, b"x", False, NOW)
-
-    def test_edges(self) -> None:
-        """Ten minutes either way are fresh."""
-        seen = Replays()
-        for ts in (NOW - 600_000, NOW + 600_000):
-            seen.check("alice", ts, b"x", False, NOW)
-        for ts in (NOW - 600_001, NOW + 600_001):
+    def test_received(self) -> None:
+        """Nor is more shown than could be said, or what is no text."""
+        self.assertEqual(opened_text(b"x" * MAX_TEXT), "x" * MAX_TEXT)
+        for data in (b"x" * (MAX_TEXT + 1), b"\xff"):
             with self.assertRaises(MalformedFrame):
-                seen.check("alice", ts, b"x", False, NOW)
+                opened_text(data)
 
-    def test_bounded(self) -> None:
-        """The oldest is forgotten, and only then shown again."""
-        seen = Replays(limit=2)
-        for ts in range(3):
-            seen.check("alice", NOW + ts, b"x", False, NOW)
-        seen.check("alice", NOW, b"x", False, NOW)
-        with self.assertRaises(MalformedFrame):
-            seen.check("alice", NOW + 2, b"x", False, NOW)
+
+class FieldTests(SynchronousTestCase):
+    """A field of a payload is what it must be, to the byte."""
+
+    def test_bytes(self) -> None:
+        """As many bytes as allowed, and not one more."""
+        for limit in range(1, 9):
+            payload = {
+                "x": b64u_encode(bytes(limit)),
+                "y": b64u_encode(bytes(limit + 1)),
+            }
+            self.assertEqual(field_bytes(payload, "x", limit), bytes(limit))
+            with self.assertRaises(MalformedFrame):
+                field_bytes(payload, "y", limit)
+
+    def test_ts(self) -> None:
+        """Milliseconds of one length: else ``bob`` and 1 at its end are ``bob1``."""
+        for ts in (NOW // 10, NOW * 10, -NOW, 0, str(NOW), True, float(NOW)):
+            envelope = Envelope.create("USER_DELIVER", "srv-a", "*", NOW, {"ts": ts})
+            with self.assertRaises(MalformedFrame):
+                field_ts(envelope)
+        envelope = Envelope.create("USER_DELIVER", "srv-a", "*", NOW, {"ts": NOW + 1})
+        self.assertEqual(field_ts(envelope), NOW + 1)

@@ -1,6 +1,7 @@
 """Who gets in, at which server, and what is done with keys that change?"""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from socp_twisted.client import events as told
@@ -108,15 +109,16 @@ class LoginTests(SessionCase):
         self.assertEqual(refused.code, "TIMEOUT")
 
     def test_stale_answer(self) -> None:
-        """A greeting recorded from another login is not believed."""
-        self.server.alter = lambda type, payload: payload.update(
-            {"answer": "x" * 43} if type == "USER_HELLO_ACK" else {}
-        )
-        alice = self.enter("alice")
-        self.assertFalse(alice.session.ready)
-        [refused] = alice.told(told.FrameRefused)
-        self.assertIn("another greeting", refused.reason)
-        self.assertEqual(alice.frames("USER_LOGIN"), [])
+        """A greeting recorded from another login is not believed, whoever made it."""
+        for agent in ("socp_twisted", "another"):
+            self.server.alter = lambda type, payload, agent=agent: payload.update(  # type: ignore[misc]
+                {"answer": "x" * 43, "agent": agent} if type == "USER_HELLO_ACK" else {}
+            )
+            alice = self.enter("alice")
+            self.assertFalse(alice.session.ready)
+            [refused] = alice.told(told.FrameRefused)
+            self.assertIn("another greeting", refused.reason)
+            self.assertEqual(alice.frames("USER_LOGIN"), [])
 
     def test_no_answer(self) -> None:
         """Nor is one of which somebody has taken the answer, and its number, away."""
@@ -217,20 +219,6 @@ class PinTests(SessionCase):
         self.assertEqual(alice.frames("USER_LOGIN"), [])
         self.assertFalse(alice.session.ready)
 
-    def test_before_the_key(self) -> None:
-        """What comes before the server's key waits for it, and not without end."""
-        self.server.silent = {"USER_HELLO"}
-        alice = self.enter("alice")
-        envelope = Envelope.create("USER_REMOVED", "srv-a", "*", NOW, {"user_id": "x"})
-        for _ in range(MAX_WAITING + 1):
-            alice.session.receive(envelope.to_frame(), NOW)
-        self.server.pump()
-        self.assertEqual(alice.events, [])
-        self.server.hello(alice, alice.frames("USER_HELLO")[0])
-        self.server.pump()
-        self.assertTrue(alice.session.ready)
-        self.assertEqual(len(alice.told(told.FrameRefused)), MAX_WAITING)
-
     def test_user_changed(self) -> None:
         """Nothing is sent under a changed key, and nothing of it is shown."""
         alice, bob = self.both()
@@ -248,6 +236,9 @@ class PinTests(SessionCase):
         alice.session.trust("bob", fingerprint("srv-c"), NOW)
         self.assertTrue(alice.session.whois("bob").verified)
         alice.session.tell("bob", "secret", NOW)
+        changed = self.server.entry(bob, pubkey=public("srv-b").text)
+        self.server.say(alice, "USER_ADDED", changed)
+        self.assertFalse(alice.session.whois("bob").verified)
 
     def test_wrong_fingerprint(self) -> None:
         """What is accepted is the key that the user saw, and no other."""
@@ -265,3 +256,74 @@ class PinTests(SessionCase):
             alice.told(told.UserKeyChanged),
             [told.UserKeyChanged("alice", fingerprint("alice"), fingerprint("srv-c"))],
         )
+
+
+class LateTests(SessionCase):
+    """What comes at the wrong time does no harm."""
+
+    def test_before_the_greeting(self) -> None:
+        """What a server says before it has shown its key is checked afterwards."""
+        server = Server()
+        alice = server.attach("alice", Path("unused"))
+        entry = {"user_id": "bob", "pubkey": public("bob").text}
+        alice.session.login(NOW)
+        server.say(alice, "USER_ADDED", entry)
+        genuine, server.key = server.key, private("srv-b")
+        server.say(alice, "USER_ADDED", {**entry, "user_id": "mallory"})
+        server.key = genuine
+        self.assertEqual(alice.session.contacts.online(), ())
+        server.pump()
+        self.assertEqual([c.user_id for c in alice.session.contacts.online()], ["bob"])
+        self.assertEqual(len(alice.told(told.FrameRefused)), 1)
+
+    def test_before_the_key(self) -> None:
+        """What comes before the server's key waits for it, and not without end."""
+        self.server.silent = {"USER_HELLO"}
+        alice = self.enter("alice")
+        envelope = Envelope.create("USER_REMOVED", "srv-a", "*", NOW, {"user_id": "x"})
+        for _ in range(MAX_WAITING + 1):
+            alice.session.receive(envelope.to_frame(), NOW)
+        self.server.pump()
+        self.assertEqual(alice.events, [])
+        self.server.hello(alice, alice.frames("USER_HELLO")[0])
+        self.server.pump()
+        self.assertTrue(alice.session.ready)
+        self.assertEqual(len(alice.told(told.FrameRefused)), MAX_WAITING)
+
+    def test_late_greeting(self) -> None:
+        """A server that greets after we gave up waiting still proves itself."""
+        server = Server(style="mute")
+        alice = server.enter("alice", Path("unused"))
+        server.tick(10)
+        [logged_in] = alice.told(told.LoggedIn)
+        self.assertEqual(logged_in.fingerprint, "")
+        server.style = "ours"
+        server.hello(alice, alice.frames("USER_HELLO")[0])
+        server.pump()
+        [logged_in] = alice.told(told.LoggedIn)
+        self.assertEqual(logged_in.fingerprint, fingerprint("srv-a"))
+
+    def test_errors(self) -> None:
+        """An ERROR of any shape is shown, bounded; an unknown ACK is nothing."""
+        server = Server()
+        alice = server.enter("alice", Path("unused"))
+        alice.events.clear()
+        for payload in ({}, {"code": 5}, {"detail": "x" * 5000, "msg_ref": []}):
+            server.say(alice, "ERROR", payload)
+        server.say(alice, "ACK", {"msg_ref": {}})
+        server.pump()
+        errors = alice.told(told.ServerError)
+        self.assertEqual([len(error.detail) for error in errors], [0, 0, 1024])
+        self.assertEqual(alice.events, [])
+
+    def test_update_refused(self) -> None:
+        """An account that cannot be updated leaves us logged in."""
+        server = Server()
+        alice = server.enter("alice", Path("unused"))
+        server.answers["USER_REGISTER"] = lambda user, fields: server.error(
+            user, fields, "LIMIT", "too often"
+        )
+        alice.session.register(NOW)
+        server.pump()
+        self.assertEqual(len(alice.told(told.RegistrationRefused)), 1)
+        self.assertTrue(alice.session.ready)

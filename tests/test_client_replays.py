@@ -11,6 +11,37 @@ from socp_twisted.errors import MalformedFrame
 NOW = 1_700_000_000_000
 
 
+class MemoryTests(SynchronousTestCase):
+    """Shown once, while it is fresh; what is remembered has an end."""
+
+    def test_once(self) -> None:
+        """The same again is refused; another ``ts`` or sender is another message."""
+        seen = Replays()
+        seen.check("alice", NOW, b"x", False, NOW)
+        seen.check("alice", NOW + 1, b"x", False, NOW)
+        seen.check("bob", NOW, b"x", False, NOW)
+        with self.assertRaises(MalformedFrame):
+            seen.check("alice", NOW, b"x", False, NOW)
+
+    def test_edges(self) -> None:
+        """Ten minutes either way are fresh."""
+        seen = Replays()
+        for ts in (NOW - 600_000, NOW + 600_000):
+            seen.check("alice", ts, b"x", False, NOW)
+        for ts in (NOW - 600_001, NOW + 600_001):
+            with self.assertRaises(MalformedFrame):
+                seen.check("alice", ts, b"x", False, NOW)
+
+    def test_bounded(self) -> None:
+        """The oldest is forgotten, and only then shown again."""
+        seen = Replays(limit=2)
+        for ts in range(3):
+            seen.check("alice", NOW + ts, b"x", False, NOW)
+        seen.check("alice", NOW, b"x", False, NOW)
+        with self.assertRaises(MalformedFrame):
+            seen.check("alice", NOW + 2, b"x", False, NOW)
+
+
 class FileTests(SynchronousTestCase):
     """The memory of one process is the next one's."""
 

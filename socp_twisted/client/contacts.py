@@ -27,7 +27,6 @@ from socp_twisted.errors import (
 from socp_twisted.trust.keys import PublicKey, public_key
 from socp_twisted.wire.envelope import Envelope, is_identifier
 
-MAX_CONTACTS: Final = 100_000
 MAX_PARTS: Final = 1_000
 
 
@@ -38,7 +37,7 @@ class Contacts:
         self._account = account
         self._outbox = outbox
         self._pins = pins
-        self._known: dict[str, Contact] = {}
+        self._known: dict[str, Contact] = {}  # each has a pin: no more than there are
         self._offered: dict[str, str] = {}  # keys that are not the pinned ones
         self._listed: dict[str, Contact] = {}
         self._part = 0
@@ -241,8 +240,6 @@ class Contacts:
                 if me.key is not None and me.key.public != key:
                     self._changed(user_id, me.key.public.fingerprint, key)
                 return None
-            if len(self._known) >= MAX_CONTACTS and user_id not in self._known:
-                raise Refused(ErrorCode.LIMIT, "more users than can be remembered")
             trusted = self.meet(user_id, key, now)
         except (BadKey, Refused) as why:
             self._outbox.refuse(type, user_id, why)

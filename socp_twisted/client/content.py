@@ -158,13 +158,10 @@ class Delivery:
     def read(cls, envelope: Envelope) -> Self:
         """Read USER_DELIVER or MSG_PUBLIC_CHANNEL, or raise ``MalformedFrame``."""
         payload = envelope.payload
-        ciphertext = field_bytes(payload, "ciphertext", MAX_BLOCKS * RSA_BYTES)
-        if len(ciphertext) > MAX_BLOCKS * RSA_BYTES:
-            raise MalformedFrame(f"longer than the {MAX_TEXT:,} bytes of one message")
         return cls(
             sender=field_sender(payload),
             sender_pub=field_text(payload, "sender_pub", default=""),
-            ciphertext=ciphertext,
+            ciphertext=field_bytes(payload, "ciphertext", MAX_BLOCKS * RSA_BYTES),
             content_sig=field_text(payload, "content_sig", default=""),
             ts=field_ts(envelope),
             held=payload.get("held") is True,

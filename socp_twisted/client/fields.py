@@ -28,8 +28,8 @@ def field_text(
 
 
 def field_bytes(payload: Mapping[str, Any], name: str, limit: int) -> bytes:
-    """Return what base64url encodes: ``limit`` bytes, or very few more."""
-    text = field_text(payload, name, limit * 4 // 3 + 4)
+    """Return what base64url encodes: at most ``limit`` bytes."""
+    text = field_text(payload, name, -(-limit * 4 // 3))
     try:
         return b64u_decode(text)
     except ValueError as why:
