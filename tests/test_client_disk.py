@@ -1,13 +1,14 @@
 """What may the name of a stranger's file do to us, and what becomes of the file?"""
 
 import os
+import stat
 import time
 from pathlib import Path
 
 from hypothesis import given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
-from socp_twisted.client.disk import MAX_NAME, Draft, safe_name
+from socp_twisted.client.disk import MAX_NAME, Draft, replace, safe_name
 from socp_twisted.client.display import invisible
 from tests.strategies import nasty
 
@@ -100,3 +101,18 @@ class DraftTests(SynchronousTestCase):
         draft.discard()
         draft.discard()
         self.assertEqual(list(folder.iterdir()), [])
+
+
+class ReplaceTests(SynchronousTestCase):
+    """What is private is so from its first byte on, and in its folder."""
+
+    def test_s22_private(self) -> None:
+        """File and folder are their owner's alone, also in place of an older file."""
+        path = Path(self.mktemp()) / "known_users.json"
+        for text in ("one", "two"):
+            replace(path, text)
+            modes = [stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path)]
+            self.assertEqual(modes, [0o700, 0o600])
+            self.assertEqual(path.read_text(), text)
+            path.chmod(0o644)
+        self.assertEqual(list(path.parent.iterdir()), [path])

@@ -135,6 +135,19 @@ class OfferTests(FileCase):
         self.assertEqual(failed.reason, "not now")
         self.assert_nothing_left()
 
+    def test_answer_of_another(self) -> None:
+        """Nobody else takes a file, declines it, or says that it arrived."""
+        file_id = self.send(self.file(10))
+        answer = {"file_id": file_id, "sender": "carol"}
+        for said in ({"accept": True}, {"accept": True, "done": True}, {}):
+            self.server.say(self.alice, "FILE_ANSWER_DELIVER", {**answer, **said})
+        self.server.pump()
+        self.assertEqual(self.alice.frames("FILE_CHUNK"), [])
+        self.assertEqual(self.alice.told(told.FileFailed), [])
+        self.bob.session.accept_file(file_id, NOW)
+        self.server.pump()
+        self.assertEqual(len(self.alice.told(told.FileSent)), 1)
+
     def test_never(self) -> None:
         """A closed door answers by itself."""
         self.bob.session.files.configure(Policy.NEVER)

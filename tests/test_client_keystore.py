@@ -7,6 +7,7 @@ from typing import cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from socp_twisted.client.keystore import (
+    MAX_STORE,
     AccountSecrets,
     config_home,
     load_key,
@@ -142,6 +143,11 @@ class AccountTests(SynchronousTestCase):
 
     def test_garbage(self) -> None:
         """A server may keep anything: it is a BadKey, not a crash."""
+        ours = AccountSecrets.derive("alice", "x").seal_key(private("alice"))
+        with self.assertRaisesRegex(BadKey, "of a version"):
+            open_store(ours.replace('"v": 2', '"v": 3'), "alice", "x")
+        with self.assertRaisesRegex(BadKey, "too long"):
+            open_store(ours + " " * MAX_STORE, "alice", "x")
         for store in ("", "x", "{}", '{"v": 3}', '{"v": 2, "nonce": "AA"}', "[" * 999):
             with self.assertRaises(BadKey):
                 open_store(store, "alice", "x")
