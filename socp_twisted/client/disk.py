@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import time
 import unicodedata
 from pathlib import Path
 
@@ -72,8 +71,9 @@ class Draft:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
         handle, path = tempfile.mkstemp(dir=folder, prefix=_PREFIX, suffix=_SUFFIX)
+        # By the clock of the disk, which may be another machine's.
+        _sweep(folder, os.fstat(handle).st_mtime - _ABANDONED)
         self._path = Path(path)
         self._file = os.fdopen(handle, "wb")
         self._digest = hashlib.sha256()
@@ -116,9 +116,8 @@ class Draft:
             self._path.unlink(missing_ok=True)
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, oldest: float) -> None:
     """Remove what clients that were killed have left behind."""
-    oldest = time.time() - _ABANDONED
     for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < oldest:
