@@ -1,11 +1,10 @@
 """What becomes of a command?  The client is one that does as the test says."""
 
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from prompt_toolkit.completion import CompleteEvent
-from prompt_toolkit.document import Document
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,7 +13,6 @@ from socp_twisted.client import events as told
 from socp_twisted.client.events import Contact
 from socp_twisted.client.terminal import entrance, keyring
 from socp_twisted.client.terminal.commands import LogIn, Register
-from socp_twisted.client.terminal.completing import Completing
 from socp_twisted.client.terminal.entrance import Settings
 from socp_twisted.client.terminal.happenings import (
     Compared,
@@ -24,7 +22,7 @@ from socp_twisted.client.terminal.happenings import (
     Notice,
     Warned,
 )
-from socp_twisted.client.terminal.picture import Picture
+from socp_twisted.client.terminal.run import LogFile
 from socp_twisted.client.terminal.talk import Talk
 from socp_twisted.errors import ErrorCode, Refused
 from tests.vector_files import private
@@ -43,11 +41,11 @@ class StandIn:
         self.answer: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        """Answer every command, or refuse it."""
+        """Answer every command, or refuse it; whoever leaves may."""
 
         async def command(*arguments: Any) -> Any:
             self.asked.append((name, *arguments))
-            if self.refusal is not None:
+            if self.refusal is not None and name != "close":
                 raise self.refusal
             return self.answer
 
@@ -63,16 +61,18 @@ class TalkTestCase(SynchronousTestCase):
     """A talk with a client that is logged in."""
 
     patient = False
-    refusal: Refused | None = None
 
     def setUp(self) -> None:
         """Log in as alice, whose client is a stand-in; bob is there."""
         self.clock = Clock()
         self.told: list[Happening] = []
         self.clients: list[StandIn] = []
+        self.refusals: list[Refused | None] = []
+        """What the next clients refuse everything with."""
+        self.home = Path(self.mktemp())
         self.talk = Talk(
             self.clock,
-            Settings("ws://127.0.0.1:1", Path(self.mktemp()), "alice"),
+            Settings("ws://127.0.0.1:1", self.home, "alice"),
             self.told.append,
             patient=self.patient,
             client=self.make,
@@ -87,7 +87,8 @@ class TalkTestCase(SynchronousTestCase):
     def make(self, *arguments: Any, **options: Any) -> Any:
         """Make a stand-in, and remember it."""
         self.clients.append(StandIn(*arguments, **options))
-        self.client.refusal = self.refusal
+        if self.refusals:
+            self.client.refusal = self.refusals.pop(0)
         return self.clients[-1]
 
     @property
@@ -165,6 +166,18 @@ class CommandTests(TalkTestCase):
         self.type("/verify eve " + "ab" * 32)
         self.assertEqual(self.client.asked[-1], ("trust", "eve", "ab" * 32))
 
+    def test_verify_elsewhere(self) -> None:
+        """What was compared at another login is not trusted by a yes."""
+        self.client.answer = ("ours", "pinned", "seen")
+        self.type("/verify dave")
+        enter = self.talk._enter("eve", key=private("bob"))
+        self.successResultOf(Deferred.fromCoroutine(enter))
+        self.talk.tell(told.LoggedIn("eve", "srv-a", ""))
+        failed = self.type("/verify dave yes")
+        assert isinstance(failed, Failed)
+        self.assertIn("compare first", failed.detail)
+        self.assertEqual(self.client.asked, [("start",)])
+
     def test_files(self) -> None:
         """An offer is taken once, by its number; ours says when it failed."""
         self.talk.tell(told.FileOffered("f1", "bob", "a", 1, False, True, True))
@@ -224,17 +237,58 @@ class LoginTests(TalkTestCase):
         self.type("/register")
         self.assertEqual(self.client.asked[-1], ("register", ""))
 
-    def test_unreached(self) -> None:
-        """With a key, and no server that took it: what is missing is said."""
+    def register(self, passphrase: str, *refusals: ErrorCode | None) -> bool:
+        """Register eve, whose clients are refused so; return whether she is in."""
 
         def at_once(work: Any, *arguments: Any) -> Deferred[Any]:
-            return succeed(private("bob") if work is keyring.make_key else None)
+            if work is keyring.find_key:
+                return succeed(None)
+            assert work is keyring.make_key
+            keyring.keep_key(self.home, "eve", private("bob"), passphrase)
+            return succeed(private("bob"))
 
         self.patch(entrance, "deferToThread", at_once)
-        self.refusal = Refused(ErrorCode.TIMEOUT, "nobody answers")
-        self.assertIsInstance(self.type("/register eve pw"), Failed)
-        notices = [one.text for one in self.told if isinstance(one, Notice)]
-        self.assertIn("eve is not registered yet", notices[-1])
+        self.refusals = [Refused(code, "no") if code else None for code in refusals]
+        ended = self.type(f"/register eve {passphrase}")
+        return isinstance(ended, Done)
+
+    def notices(self) -> str:
+        """Return what was said beside the outcome."""
+        return "\n".join(one.text for one in self.told if isinstance(one, Notice))
+
+    def warned(self) -> bool:
+        """Return whether there was a warning."""
+        return any(isinstance(one, Warned) for one in self.told)
+
+    def test_registered(self) -> None:
+        """A new account has a key file, and a short passphrase a warning."""
+        self.assertTrue(self.register("long enough!", None))
+        self.assertFalse(self.warned())
+        self.assertTrue(self.register("short", None))
+        self.assertTrue(self.warned())
+
+    def test_unreached(self) -> None:
+        """With a key, and no server that took it: what is missing is said."""
+        self.assertFalse(self.register("long enough!", ErrorCode.TIMEOUT))
+        self.assertIn("eve is not registered yet", self.notices())
+        self.assertTrue(self.talk.has_key("eve"))
+
+    def test_taken(self) -> None:
+        """The key that was made for a name that somebody else has is not kept."""
+        taken = ErrorCode.NAME_IN_USE
+        self.assertFalse(self.register("long enough!", taken, ErrorCode.BAD_KEY))
+        self.assertIn("eve is registered at this server already", self.notices())
+        self.assertFalse(self.talk.has_key("eve"))
+
+    def test_taken_by_us(self) -> None:
+        """Whoever made the account, and missed the answer, is in with that key."""
+        self.assertTrue(self.register("long enough!", ErrorCode.NAME_IN_USE, None))
+
+    def test_taken_by_whom(self) -> None:
+        """While nobody says whose the name is, the key stays."""
+        taken = ErrorCode.NAME_IN_USE
+        self.assertFalse(self.register("long enough!", taken, ErrorCode.TIMEOUT))
+        self.assertTrue(self.talk.has_key("eve"))
 
     def test_leaving(self) -> None:
         """When we have hung up, nothing of that server is known any more."""
@@ -293,37 +347,15 @@ class PatienceTests(TalkTestCase):
         self.successResultOf(idle)
 
 
-class CompletionTests(SynchronousTestCase):
-    """Tab completes what may stand there."""
+class LogTests(SynchronousTestCase):
+    """Bugs and warnings are kept for whoever looks into them."""
 
-    def setUp(self) -> None:
-        """Bob and Bert are there, and a file is offered."""
-        picture = Picture()
-        for user in ("bob", "bert", "carol"):
-            picture.absorb(told.UserJoined(Contact(user, "k", "f")))
-        picture.absorb(told.FileOffered("f1", "bob", "a", 1, False, True, True))
-        self.completing = Completing(picture, lambda: ["alice"])
-
-    def complete(self, line: str) -> list[str]:
-        """Return what the line may become."""
-        document = Document(line)
-        found = self.completing.get_completions(document, CompleteEvent())
-        return [line[: len(line) + one.start_position] + one.text for one in found]
-
-    def test_words(self) -> None:
-        """Commands, users, numbers of files."""
-        self.assertEqual(self.complete("/li"), ["/list "])
-        self.assertEqual(self.complete("/tell b"), ["/tell bert ", "/tell bob "])
-        self.assertEqual(self.complete("/file p"), ["/file public "])
-        self.assertEqual(self.complete("/accept "), ["/accept 1 "])
-        self.assertEqual(self.complete("/login a"), ["/login alice "])
-        for line in ("li", "//li", "/tell bob b", "/nothing "):
-            self.assertEqual(self.complete(line), [], line)
-
-    def test_paths(self) -> None:
-        """Also those with a blank."""
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
-        (folder / "it's a file").touch()
-        line = f"/file bob {folder}/it's a"
-        self.assertEqual(self.complete(line), [f"{line} file"])
+    def test_s22_private(self) -> None:
+        """In a file for its owner alone, which is made when there is one to write."""
+        path = Path(self.mktemp())
+        log = LogFile(path)
+        self.assertFalse(path.exists())
+        for text in ("one", "two"):
+            log({"log_format": text, "log_time": 0.0})
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        self.assertEqual(len(path.read_text("utf-8").splitlines()), 2)
