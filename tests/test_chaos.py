@@ -1,5 +1,6 @@
 """Are messages accounted for, and honestly?  A short run, and the rules."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.chaos.accounting import Account, account
 from tests.chaos.logs import find_faults
 from tests.chaos.plan import Message, make_plan
+from tests.chaos.run import Result
 from tests.chaos.weather import CLEAR, Flow, Rule, Weather
 
 reactor: Any = global_reactor
@@ -151,6 +153,26 @@ class AccountTests(SynchronousTestCase):
     def test_unsent(self) -> None:
         """What no process took was never a message."""
         self.check(self.fates([]), "unsent")
+
+
+class ResultTests(SynchronousTestCase):
+    """A run is well if something arrived in it, and nothing is wrong."""
+
+    def is_ok(self, *seen: str, log: tuple[str, str] | None = None) -> bool:
+        """Say whether a run with one message, and perhaps a line of a log, is well."""
+        journals = {"alice": [{"what": "start"}], "bob": [{"what": "start"}]}
+        journals["alice"] += entries("sending", "delivered") if seen else []
+        journals["bob"] += entries(*seen)
+        found = account([HELLO], journals)
+        logs = [log] if log is not None else []
+        return Result(found, Counter(), Counter(), logs, 1.0, 0.0).ok
+
+    def test_verdict(self) -> None:
+        """One message that arrived once is enough, and none is not."""
+        self.assertTrue(self.is_ok("seen"))
+        self.assertFalse(self.is_ok())
+        self.assertFalse(self.is_ok("seen", "seen"))
+        self.assertFalse(self.is_ok("seen", log=("srv-a", "Unhandled Error")))
 
 
 class LogTests(SynchronousTestCase):

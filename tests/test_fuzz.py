@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from autobahn.twisted.websocket import (
     WebSocketServerFactory,
@@ -23,6 +24,7 @@ from tests.fuzz.doors import DOORS, Attacker
 from tests.fuzz.frames import EVERY, Author
 from tests.fuzz.garbage import PING, piece
 from tests.fuzz.mutations import BYTES, STRUCTURE, to_bytes
+from tests.fuzz.run import MAX_GROWTH, Findings, violations
 from tests.fuzz.wire import Line
 from tests.keyring import key_of
 from tests.support import MeshTestCase
@@ -134,6 +136,58 @@ class TurnTests(MeshTestCase):
         MsgDirect.read(payload)
         with self.assertRaisesRegex(SocpError, "content_sig"):
             MsgDirect.read({**payload, "content_sig": "A" * 100_000})
+
+
+class VerdictTests(SynchronousTestCase):
+    """A run passes only if there was one, and nobody honest noticed it."""
+
+    def found(self, **honest: Any) -> Findings:
+        """Return what a run of one attacker at each door found."""
+        attackers = [Attacker(None, door, 0, 1, 1, 1.0) for door in DOORS]
+        for one in attackers:
+            one.connections = 1
+        told = {"sent": 9, "arrived": 9, "doubled": 0, "failed": 0, "why": []}
+        told = {**told, "connections lost": 0, "p99": 0.1, **honest}
+        after = {"stalls": [], "rss": 2, "parties": 0, "local": []}
+        return Findings(attackers, {"rss": 1}, after, told, [])
+
+    def test_passes(self) -> None:
+        """A run without fault has none."""
+        self.assertEqual(violations(self.found()), [])
+
+    def test_shut_door(self) -> None:
+        """What was not attacked has not been borne."""
+        for number in range(len(DOORS)):
+            found = self.found()
+            found.attackers[number].connections = 0
+            self.assertEqual(violations(found), ["nobody was let in at a door"])
+
+    def test_honest(self) -> None:
+        """Whatever happens to those who mean well is named, and so is silence."""
+        for honest, sentence in (
+            ({"sent": 0, "arrived": 0}, "no honest message was sent"),
+            ({"arrived": 8}, "honest messages did not arrive"),
+            ({"doubled": 1}, "honest messages came twice"),
+            ({"failed": 1}, "honest messages were refused: []"),
+            ({"connections lost": 1}, "honest users lost their connection"),
+            ({"p99": 2.1}, "honest users had to wait"),
+        ):
+            self.assertEqual(violations(self.found(**honest)), [sentence])
+
+    def test_node(self) -> None:
+        """So is what the node is left with."""
+        for after, sentence in (
+            ({"stalls": [1]}, "1 stalls of more than 100 ms"),
+            ({"rss": MAX_GROWTH + 2}, "memory grew"),
+            ({"parties": 1}, "1 connections are left"),
+            ({"local": ["eve"]}, "users are left: ['eve']"),
+        ):
+            found = self.found()
+            found.after.update(after)
+            self.assertEqual(violations(found), [sentence])
+        found = self.found()
+        found.log_faults.append(("node", "Unhandled Error"))
+        self.assertEqual(violations(found), ["1 unexpected lines in the log"])
 
 
 class RunTests(TestCase):

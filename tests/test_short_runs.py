@@ -6,6 +6,7 @@ run at the same time.  Fuzzing is not among them: it measures how long a node st
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class ShortRunTests(ProcessTestCase):
         folder = self.home / "chaos"
         out, code = await run_module("tests.chaos", *few.split(), "--dir", str(folder))
         self.assertEqual(code, 0, out)
-        self.assertIn("0  lost:", out)
+        [arrived] = re.findall(r"^ *(\d+)  once:", out, re.MULTILINE)
+        self.assertGreater(int(arrived), 20, out)
 
     async def _crowd(self) -> None:
         """Silent, flooding and unreading connections cost nobody a message."""

@@ -55,8 +55,9 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Say whether no message and no log is a failure."""
-        return self.account.ok and not self.log_faults and not self.notes
+        """Say whether messages arrived, and no message and no log is a failure."""
+        arrived = self.account.counts["once"] > 0
+        return arrived and self.account.ok and not (self.log_faults or self.notes)
 
 
 class Run:

@@ -146,14 +146,19 @@ async def run(folder: Path, seed: int, seconds: float, pause: float) -> Findings
         json.loads(honest.lines[-1]),
         find_faults({"node": node.lines}, ()),
     )
-    result.violations = list(_violations(result))
+    result.violations = list(violations(result))
     _keep_stalls(folder, result)
     return result
 
 
-def _violations(found: Findings) -> list[str]:
+def violations(found: Findings) -> list[str]:
+    """Return why a run failed; nothing if it did not."""
     honest, after = found.honest, found.after
     checks = {
+        "nobody was let in at a door": [
+            one.door.name for one in found.attackers if not one.connections
+        ],
+        "no honest message was sent": not honest["sent"],
         f"{len(found.log_faults)} unexpected lines in the log": found.log_faults,
         f"{len(after['stalls'])} stalls of more than 100 ms": after["stalls"],
         "memory grew": after["rss"] - found.before["rss"] > MAX_GROWTH,
