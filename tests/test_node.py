@@ -1,5 +1,6 @@
 """What becomes of a frame, good or bad?  Attacks and faults, over real WebSockets."""
 
+from socp_twisted.overlay.directory import key_hash
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
     CLOSE_LIMIT,
@@ -50,8 +51,9 @@ class HandshakeTests(NodeTestCase):
             self.assertTrue(envelope.sig and envelope.id, envelope.type)
 
     def test_wrong_proof(self) -> None:
-        """A proof for another nonce, another server or another id is none."""
-        for lie in ({"answer": "x"}, {"peer": "srv-c"}, {"server_id": "srv-c"}):
+        """A proof for another nonce, server, key or id is none."""
+        lies = [{"answer": "x"}, {"peer": "srv-c"}, {"server_id": "srv-c"}]
+        for lie in (*lies, {"peer_key": key_hash(pub_of("srv-c"))}):
             peer = self.peer(self.a)
             peer.join("srv-b", "srv-b")
             peer.prove(**lie)

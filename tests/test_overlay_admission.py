@@ -20,6 +20,7 @@ from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
     CAP_TLS_EXPORTER,
     HEARTBEAT,
+    JOINS_PINNED,
     SERVER_HELLO_JOIN,
     SERVER_HELLO_LINK,
     SERVER_WELCOME,
@@ -252,6 +253,21 @@ class WelcomeTests(AdmissionTestCase):
             self.assertEqual(link.payload.get("tls_exporter", ""), ours)
             self.assertFalse(self.party.tls_bound)
 
+    def test_kept_out(self) -> None:
+        """Whoever may not join may not either where we have dialled them."""
+        self.mesh.joins = JOINS_PINNED
+        self.refused(ErrorCode.NOT_ALLOWED, self.party, self.welcome())
+        self.mesh.introducer_keys = frozenset({key("srv-b")})
+        admit(self.mesh, self.party, self.welcome())
+        self.assertIs(self.party.stage, Stage.SERVER)
+
+    def test_no_room_for_pins(self) -> None:
+        """Nor is one linked whose key could not be remembered."""
+        self.mesh = make_mesh(limits=Limits(pins=1))
+        self.mesh.pins["srv-c"] = key("srv-c")
+        party = self.dial(pinned=False)
+        self.refused(ErrorCode.LIMIT, party, self.welcome(party))
+
     def test_others_need_no_nonce(self) -> None:
         """A server of others signs none, and is linked all the same."""
         frame = self.welcome(caps=[], answer="", peer="", server_id="")
@@ -363,6 +379,12 @@ class ConfirmTests(AdmissionTestCase):
         for ts in (NOW_MS - 61_000, NOW_MS + 61_000):
             frame = verified(HEARTBEAT, "srv-b", {}, ts=ts)
             self.refused(ErrorCode.INVALID_SIG, self.party, frame)
+
+    def test_claim_again(self) -> None:
+        """Nor is the claim itself, which anybody may have recorded."""
+        claim = hello("srv-b", caps=[], host="127.0.0.1")
+        frame = verified(SERVER_HELLO_JOIN, "srv-b", claim)
+        self.refused(ErrorCode.INVALID_SIG, self.party, frame)
 
     def test_error(self) -> None:
         """An ERROR is no proof, and no fault."""
