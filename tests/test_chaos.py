@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet import reactor as global_reactor
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,8 +13,6 @@ from tests.chaos.logs import find_faults
 from tests.chaos.plan import Message, make_plan
 from tests.chaos.run import Result
 from tests.chaos.weather import CLEAR, Flow, Rule, Weather
-
-reactor: Any = global_reactor
 
 HELLO = Message("m1", 0.0, "alice", "bob")
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -33,8 +33,6 @@ from tests.keyring import key_of, pub_of, signature
 from tests.memory_network import Wire
 from tests.raw_ends import UserEnd
 from tests.support import MeshTestCase, Site
-
-T = TypeVar("T")
 
 PASSWORD = "correct horse battery staple"
 SHA256 = "0" * 64
