@@ -57,6 +57,15 @@ class KeyLoginTests(UserTestCase):
         self.assertEqual(person.fault(), WRONG)
         self.assertEqual(self.a.online(), {})
 
+    def test_another_id(self) -> None:
+        """A proof for another id than the one that was greeted."""
+        person = self.greeted()
+        person.forget()
+        person.prove(person.proof(user="bob"), "bob")
+        refusal = ("NOT_ALLOWED", "say USER_HELLO before a proof")
+        self.assertEqual(person.fault(), refusal)
+        self.assertEqual(self.a.online(), {})
+
     def test_another_nonce(self) -> None:
         """A proof for a nonce that is not this connection's."""
         person = self.greeted()
@@ -139,6 +148,13 @@ class PasswordLoginTests(UserTestCase):
             (entry["user_id"], entry["pubkey"]), ("alice", pub_of("alice"))
         )
         self.assertEqual(entry["display_name"], "Alice L.")
+
+    def test_other_case(self) -> None:
+        """Nobody logs in as ``ALICE`` with what is alice's."""
+        person = self.person(self.a)
+        person.log_in("ALICE")
+        self.assertEqual(person.fault(), WRONG)
+        self.assertEqual(self.a.online(), {})
 
     def test_same_answer(self) -> None:
         """S15: unknown user, wrong password, no password: one answer, one cost."""
