@@ -135,8 +135,9 @@ class Performer:
             link.outbox.when_empty(has_read)
 
     def _settled(self, effect: Settled) -> None:
-        if self._others.post is not None:
-            self._background.run(self._others.post.settle(effect))
+        post = self._others.post
+        if post is not None and post.asked(effect) is not None:
+            self._background.run(post.settle(effect))
 
     def _seen(self, effect: Seen) -> None:
         if self._others.post is not None:

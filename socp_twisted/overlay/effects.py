@@ -98,15 +98,12 @@ class HangUp:
 class Settled:
     """
     A message of our users was answered: by ``server_id``, well if there is no ``code``.
-
-    ``recipient`` is whom it was for, where the answer says so.
     """
 
     msg_id: str
     server_id: str
     code: str = ""
     detail: str = ""
-    recipient: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def receipt(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
         told = ErrorReport.read(envelope.payload)
         code, detail = told.code, told.detail
     if handed.origin == mesh.server_id:
-        yield Settled(handed.msg_id, mesh.server_id, code, detail, party.name)
+        yield Settled(handed.msg_id, mesh.server_id, code, detail)
     elif code:
         problem = {"code": code, "detail": detail, "msg_ref": handed.msg_id}
         yield from reply(mesh, handed.origin, ERROR, problem)

@@ -10,7 +10,7 @@ from socp_twisted.overlay.effects import Effect, Foreseen, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.post.acquaintances import Acquaintances
-from socp_twisted.post.flow import WINDOW, Flow
+from socp_twisted.post.flow import WINDOW, Flow, Way
 from socp_twisted.post.overdue import Overdue
 from socp_twisted.post.reading import Reading, unpacked
 from socp_twisted.post.sending import Sending
@@ -177,15 +177,20 @@ class Post:
 
     # -- answers -----------------------------------------------------------------------
 
+    def asked(self, answer: Settled) -> Way | None:
+        """
+        Return the way of a message that this server was asked for, if it was.
+
+        Without the disk: one frame may answer for hundreds, and all be invented.
+        """
+        flow = self._flows.get(self._sending.recipient(answer.msg_id))
+        way = None if flow is None else flow.way(answer.msg_id)
+        return way if way is not None and way.server_id == answer.server_id else None
+
     async def settle(self, answer: Settled) -> None:
         """Take the answer to a message, from the server that was asked."""
-        recipient = answer.recipient
-        if not recipient:
-            found = await self._store.message(answer.msg_id)
-            recipient = "" if found is None else found.recipient
-        flow = self._flows.get(recipient)
-        way = None if flow is None else flow.way(answer.msg_id)
-        if way is None or way.server_id != answer.server_id:
+        way = self.asked(answer)
+        if way is None:
             return  # late, or none of that server's business
         if answer.code == ErrorCode.USER_NOT_FOUND and self._hold:
             return  # they have just left: it waits until they are seen again

@@ -132,6 +132,7 @@ class Overdue:
             if flow is not None and not flow.under_way:
                 await self._sending.pump(user_id, flow, anew=True)  # is there more?
         for message in given_up:
+            self._sending.forget(message.msg_id)
             failed = await self._store.message(message.msg_id)
             if failed is not None:
                 self._perform(await self._tidings.tell(failed))

@@ -41,6 +41,16 @@ class Sending:
         self._tidings = tidings
         self._flows = flows
         self._hold = hold
+        self._recipients: dict[str, str] = {}
+        """Of what was sent and is not answered, whom it is for."""
+
+    def recipient(self, msg_id: str) -> str:
+        """Return whom a message is for that somebody was asked for, or nothing."""
+        return self._recipients.get(msg_id, "")
+
+    def forget(self, msg_id: str) -> None:
+        """Ask nobody any more for a message that is answered, or given up."""
+        self._recipients.pop(msg_id, None)
 
     def dispatch(self, message: Message, content: Mapping[str, Any]) -> Sent | None:
         """Say how a message goes, or return None if its recipient cannot be reached."""
@@ -56,6 +66,7 @@ class Sending:
     async def send(self, flow: Flow, message: Message) -> list[Effect]:
         """Send one message towards its recipient, and settle what needs no answer."""
         content, key = unpacked(message)
+        self.forget(message.msg_id)
         if not self._acquaintances.is_for(message.recipient, key):
             # Somebody else uses the name: it waits for whom it was meant.
             again = self._mesh.now + AGAIN_AFTER
@@ -79,6 +90,7 @@ class Sending:
             return await self._tidings.tell_queued(message)
         if sent.answers:
             deadline = self._mesh.now + ANSWER_TIMEOUT
+            self._recipients[message.msg_id] = message.recipient
             flow.under_way[message.msg_id] = Way(
                 sent.server_id, deadline, message.sender
             )
@@ -138,6 +150,7 @@ class Sending:
 
     async def done(self, message: Message) -> None:
         """Count a message that is answered: there is room for the next."""
+        self.forget(message.msg_id)
         flow = self._flows.get(message.recipient)
         if flow is None:
             return

@@ -1,0 +1,68 @@
+"""What do those pay who write to each other, while somebody else means no good?"""
+
+from collections import Counter
+from typing import Any
+
+from socp_twisted.wire.payloads import MAX_RECEIPTS
+from tests.posting import PostTestCase, put_disk
+
+
+class CountingStore:
+    """A store that counts what is asked of its disk."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        """Count it, and do what the store does."""
+        self.asked[name] += 1
+        return getattr(self._store, name)
+
+
+class InventedAnswerTests(PostTestCase):
+    """Who answers for messages that it was never given costs nobody the disk."""
+
+    def setUp(self) -> None:
+        """One node with alice and bob, linked to a server that the test plays."""
+        super().setUp()
+        self.a = self.start()
+        self.eve = self.peer(self.a)
+        self.eve.link("srv-b", "srv-b")
+        [self.alice] = self.users(self.a, "alice")
+        self.bob = self.reader(self.a, "bob")
+        self.alice.tell("bob", id="m")
+        self.given_to_bob = self.bob.only("USER_DELIVER")
+        post = self.a.node.post
+        assert post is not None
+        self.store = CountingStore(post._store)
+        put_disk(post, self.store)
+
+    def true_id(self) -> str:
+        """Return the id of the message that bob was given."""
+        reference: str = self.given_to_bob.payload["msg_id"]
+        return reference.removeprefix("srv-a/")
+
+    def test_acks(self) -> None:
+        """Hundreds in a frame, the right one among them: it was not asked for it."""
+        refs = [self.true_id(), *(f"{n}" for n in range(MAX_RECEIPTS - 1))]
+        answer = {"msg_refs": refs, "status": "delivered"}
+        self.eve.tell("ACK", answer, to="srv-a")
+        self.assertEqual(self.store.asked, Counter())
+        self.assertEqual(self.alice.outcomes(), [])
+        self.give(self.bob, self.given_to_bob)
+        self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
+
+    def test_errors(self) -> None:
+        """Nor does its refusal count, or cost more."""
+        for reference in (self.true_id(), "invented"):
+            refusal = {"code": "BAD_KEY", "detail": "no", "msg_ref": reference}
+            self.eve.tell("ERROR", refusal, to="srv-a")
+        self.assertEqual(self.store.asked, Counter())
+        self.assertEqual(self.alice.outcomes(), [])
+
+    def test_nothing_stays(self) -> None:
+        """Of what is answered, nobody remembers whom it was for."""
+        self.give(self.bob, self.given_to_bob)
+        assert self.a.node.post is not None
+        self.assertEqual(self.a.node.post._sending._recipients, {})
