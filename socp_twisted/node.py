@@ -129,6 +129,7 @@ class Node:
             others=self,
             depart=self._depart,
             later=self._later,
+            may_log=self._pacing.may_log,
         )
 
     # -- life --------------------------------------------------------------------------

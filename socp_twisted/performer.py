@@ -62,12 +62,14 @@ class Performer:
         others: Others,
         depart: Callable[[Party, str], None],
         later: Callable[[Iterable[Effect]], None],
+        may_log: Callable[[LinkId], bool],
     ) -> None:
         """
         Be ready to perform.
 
         ``depart`` takes a link out of the tables, for a reason; ``later`` performs what
-        was decided while time went on.
+        was decided while time went on; ``may_log`` says whether the log has room for
+        one more line about a link.
         """
         self._mesh = mesh
         self._links = links
@@ -77,6 +79,7 @@ class Performer:
         self._others = others
         self._depart = depart
         self._later = later
+        self._may_log = may_log
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """
@@ -172,6 +175,8 @@ class Performer:
                     self._hang_up(HangUp(link, CLOSE_NORMAL, "renamed"))
 
     def _notice(self, effect: Notice) -> None:
+        if effect.link is not None and not self._may_log(effect.link):
+            return
         told = {
             name: harmless(one) if isinstance(one, str) else one
             for name, one in effect.fields.items()

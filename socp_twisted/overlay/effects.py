@@ -161,10 +161,15 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the operator should read, under the name of a log line."""
+    """
+    Something that the operator should read, under the name of a log line.
+
+    ``link`` is whose word it is, where whoever is there could say so all the time.
+    """
 
     text: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    link: LinkId | None = None
 
 
 Effect = (

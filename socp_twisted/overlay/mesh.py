@@ -13,6 +13,7 @@ from socp_twisted.overlay.directory import Directory, Location, key_hash, pack
 from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
+from socp_twisted.overlay.reports import Reports
 from socp_twisted.overlay.spoken import Spoken
 from socp_twisted.overlay.topology import Topology
 from socp_twisted.wire.limits import Limits
@@ -68,6 +69,7 @@ class Mesh:
     deliveries: Deliveries = field(init=False)
     broadcasts: Broadcasts = field(init=False)
     receipts: Receipts = field(default_factory=Receipts)
+    reports: Reports = field(default_factory=Reports)
     spoken: Spoken = field(init=False)
     pins: dict[str, str] = field(default_factory=dict)
     """The key of every server that was ever seen, by id; it outlives the process."""

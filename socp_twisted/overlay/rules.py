@@ -20,12 +20,19 @@ from socp_twisted.overlay.content import (
     too_slow,
 )
 from socp_twisted.overlay.directory import Location, Server
-from socp_twisted.overlay.effects import Effect, Forward, Notice, SendAll, Settled
+from socp_twisted.overlay.effects import (
+    Effect,
+    Forward,
+    LinkId,
+    Notice,
+    SendAll,
+    Settled,
+)
 from socp_twisted.overlay.freshness import Stamp, is_history, stamp
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.passing import check_sender, gossip, pass_on, reply
-from socp_twisted.overlay.profile import display_name, extras
+from socp_twisted.overlay.profile import display_name, extras, harmless
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import (
     ChannelAdd,
@@ -94,7 +101,8 @@ def server_announce(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Ef
         # It was told of us, too, and dials us first: two links would be one too many.
         yield server.sign_of_life(soon=False)
     if news:
-        yield Notice("heard of {server_id}", {"server_id": envelope.sender})
+        who = {"server_id": envelope.sender}
+        yield Notice("heard of {server_id}", who, party.link)
     yield from gossip(mesh, party, envelope)
 
 
@@ -121,17 +129,17 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
     location = Location.of(server.id, key, name, extras(told.meta), ts, said.signed_at)
     if mesh.is_impostor(told.user_id, key):
         detail = f"{told.user_id} is registered at {mesh.server_id} with another key"
-        yield from _report_claim(mesh, told.user_id, server.id, detail)
+        yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
     if before is None and twin is not None:
         detail = f"{told.user_id} would be mistaken for {twin}"
-        yield from _report_claim(mesh, told.user_id, server.id, detail)
+        yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
     if before is not None and before.server_id != server.id:
         if before.server_id == mesh.server_id or before.server_id in mesh.routes():
             mesh.claim_later(told.user_id, location)
             detail = f"{told.user_id} is online at {before.server_id}"
-            yield from _report_claim(mesh, told.user_id, server.id, detail)
+            yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
             return
     if CAP_CHANNEL in server.caps:
         mesh.channel.add([told.user_id])  # such a server says it only to others
@@ -140,14 +148,17 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
 
 
 def _report_claim(
-    mesh: Mesh, user_id: str, claimer: str, detail: str
+    mesh: Mesh, link: LinkId, user_id: str, claimer: str, detail: str
 ) -> Iterator[Effect]:
     """A user is at one server: the first stands, and both are told of the second."""
     code = ErrorCode.NAME_IN_USE
     mesh.counters[f"refused {code}"] += 1
+    if not mesh.reports.is_news(claimer, user_id, mesh.now):
+        return
     yield Notice(
         "refused USER_ADVERTISE from {server_id}: {reason}",
         {"server_id": claimer, "reason": detail},
+        link,
     )
     claim = {"code": code, "detail": detail, "user_id": user_id}
     yield from reply(mesh, claimer, ERROR, claim)
@@ -295,8 +306,10 @@ def error(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
     links = tuple(mesh.directory.local_users.get(told.user_id, ()))
     if told.code == ErrorCode.NAME_IN_USE and links:
         # Another server has a user of this name, and did not take ours for them.
-        problem = {"code": told.code, "detail": f"{envelope.sender}: {told.detail}"}
-        yield SendAll(links, ERROR, problem, to=told.user_id)
+        if mesh.reports.is_news(envelope.sender, told.user_id, mesh.now):
+            detail = f"{envelope.sender}: {harmless(told.detail)}"
+            problem = {"code": told.code, "detail": detail}
+            yield SendAll(links, ERROR, problem, to=told.user_id)
     waiting = mesh.deliveries.settle(told.msg_ref, envelope.sender)
     if waiting is not None:
         yield waiting.failed(told.code, told.detail)
@@ -306,6 +319,7 @@ def error(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Effect]:
         yield Notice(
             "{server_id} says {code}: {detail}",
             {"server_id": envelope.sender, "code": told.code, "detail": told.detail},
+            party.link,
         )
 
 
