@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import MAX_RECEIPTS
 from tests.posting import PostTestCase, put_disk
 
@@ -66,3 +67,49 @@ class InventedAnswerTests(PostTestCase):
         self.give(self.bob, self.given_to_bob)
         assert self.a.node.post is not None
         self.assertEqual(self.a.node.post._sending._recipients, {})
+
+
+class CrowdedDiskTests(PostTestCase):
+    """Who fills the room for what waits fills it for themselves."""
+
+    def setUp(self) -> None:
+        """A node with room for four messages: bob is away, carol's client reads."""
+        super().setUp()
+        self.a = self.start(limits=Limits(held=3, held_in_all=4))
+        self.account(self.a, "bob")
+        self.carol = self.reader(self.a, "carol")
+        self.alice, self.dave = self.users(self.a, "alice", "dave")
+        self.eve = self.person(self.a, "eve", "srv-c")
+        self.sent = [self.eve.tell("bob", f"{n}", id=f"e{n}") for n in range(3)]
+        self.sent += [self.dave.tell("bob", id="d0")]
+
+    def test_who_reads(self) -> None:
+        """A message for somebody who is there goes, and is answered."""
+        self.alice.tell("carol", id="m")
+        self.give(self.carol, self.carol.only("USER_DELIVER"))
+        self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
+
+    def test_who_gives_way(self) -> None:
+        """The newest of whoever has most, who is told; in a fair share nobody does."""
+        self.alice.tell("bob", id="m")
+        self.assertEqual(self.alice.outcomes(), [("m", "queued")])
+        self.assertEqual(self.eve.outcomes()[-1], ("e2", "LIMIT"))
+        self.assertIn("max-held-in-all: 4 ", self.eve.fault()[1])
+        self.alice.tell("bob", "again", id="n")
+        self.assertEqual(self.eve.outcomes()[-1], ("e1", "LIMIT"))
+        self.alice.tell("bob", "and again", id="o")
+        self.assertEqual(self.alice.outcomes()[-1], ("o", "LIMIT"))
+        self.assertEqual(self.dave.outcomes(), [("d0", "queued")])
+        self.assertEqual(self.waits(self.a), 4)
+        bob = self.person(self.a, "bob")
+        self.assertEqual(self.given(bob)[:2], [self.sent[0], self.sent[3]])
+        self.assertEqual(len(self.given(bob)), 4)
+
+    def test_on_its_way(self) -> None:
+        """What somebody is just being given is not called given up."""
+        bob = self.reader(self.a, "bob")
+        self.assertEqual(self.given(bob), self.sent)
+        self.alice.tell("carol", id="m")
+        self.assertEqual(self.alice.outcomes(), [("m", "LIMIT")])
+        self.give(bob, *bob.of("USER_DELIVER"))
+        self.assertEqual(self.eve.outcomes()[-1], ("e2", "delivered"))

@@ -102,6 +102,33 @@ class KeepingTests(MailTestCase):
         self.assertEqual(payload, "")
 
 
+class GivingWayTests(MailTestCase):
+    """Where there is no room, whoever has most lets go of the newest."""
+
+    def test_most(self) -> None:
+        """Of whoever has most, the newest first; what is answered counts no more."""
+        for name in ("one", "two", "three", "four"):
+            self.accept(name)
+        self.accept("other", sender="carol")
+        self.settle("four")
+        self.assertEqual(self.giving_way("dave"), ["three", "two"])
+        self.assertEqual(self.giving_way("carol"), ["three", "two"])
+        self.assertEqual(self.giving_way("alice"), [])
+
+    def test_as_many(self) -> None:
+        """Nobody gives way to who has as many, nor where nothing waits."""
+        self.assertEqual(self.giving_way("alice"), [])
+        self.accept("one")
+        self.accept("other", sender="carol")
+        self.assertEqual(self.giving_way("alice"), [])
+        self.assertEqual(self.giving_way("carol"), [])
+
+    def giving_way(self, sender: str) -> list[str]:
+        """Return what may give way to a message of this sender: at most two."""
+        found = self.wait(self.store.giving_way(sender, 2))
+        return [one.msg_id for one in found]
+
+
 class AgainTests(MailTestCase):
     """The same message again is the same row, and is answered again."""
 

@@ -10,7 +10,7 @@ from socp_twisted.overlay.effects import Effect, Foreseen, Settled
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.post.acquaintances import Acquaintances
-from socp_twisted.post.flow import WINDOW, Flow, Way
+from socp_twisted.post.flow import TRIES, WINDOW, Flow, Way
 from socp_twisted.post.overdue import Overdue
 from socp_twisted.post.reading import Reading, unpacked
 from socp_twisted.post.sending import Sending
@@ -97,10 +97,7 @@ class Post:
 
     async def _take(self, message: Message) -> None:
         """Keep a message, and send it after those that were kept before it."""
-        limits = self._mesh.limits
-        keeping = Deferred.fromCoroutine(
-            self._store.accept(message, limits.held, limits.held_in_all)
-        )
+        keeping = Deferred.fromCoroutine(self._keep(message))
         if message.state == State.DELIVERED:
             # While the disk is at work the signer can be, too: it is sent after both.
             try:
@@ -111,6 +108,7 @@ class Post:
                 self._log.failure("bug while signing ahead")
         kept = await keeping
         if kept is None:
+            limits = self._mesh.limits
             raise Refused(
                 ErrorCode.LIMIT,
                 f"max-held: {limits.held} messages of yours wait, or "
@@ -123,6 +121,29 @@ class Post:
                 self._perform(await self._go_on(flow, kept))
         finally:
             self._sending.drop_if_idle(kept.recipient, flow)
+
+    async def _keep(self, message: Message) -> Message | None:
+        """
+        Keep a message, or return the same one; ``None`` if there is no room.
+
+        Else five users could fill the disk's share with messages for somebody who is
+        away, and nobody else could write to anybody for as long as those wait.
+        """
+        limits = self._mesh.limits
+        for _ in range(TRIES):
+            kept = await self._store.accept(message, limits.held, limits.held_in_all)
+            if kept is not None or not await self._make_room(message):
+                return kept
+        return None
+
+    async def _make_room(self, message: Message) -> bool:
+        """Let whoever has most waiting give way; say whether somebody did."""
+        most = self._mesh.limits.held_in_all
+        detail = f"max-held-in-all: {most} wait, and you had most: it was given up"
+        for other in await self._store.giving_way(message.sender, 2 * WINDOW):
+            if await self._sending.give_way(other, detail):
+                return True
+        return False
 
     def _deliveries(self, message: Message) -> Iterator[Effect]:
         """Say how a message goes to a user of ours who gives no receipts."""

@@ -216,6 +216,14 @@ class Store(Protocol):
     async def waiting(self, recipient: str, after: int, limit: int) -> list[Message]:
         """Return messages that wait for a recipient, in order, from ``seq`` on."""
 
+    async def giving_way(self, sender: str, limit: int) -> list[Message]:
+        """
+        Return what may give way to a message of ``sender`` where there is no room.
+
+        At most ``limit`` messages of whoever has most of them waiting, the newest
+        first; none if ``sender`` has as many.
+        """
+
     async def recipients(self) -> list[str]:
         """Return whom messages wait for."""
 

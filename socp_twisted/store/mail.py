@@ -117,6 +117,26 @@ def waiting(
     return [_message(row) for row in rows]
 
 
+def giving_way(
+    connection: sqlite3.Connection, sender: str, limit: int
+) -> list[Message]:
+    """Return what may give way to a message of this sender, the newest first."""
+    counts = dict(
+        connection.execute(
+            "SELECT sender, COUNT(*) FROM messages WHERE state = 'waiting' "
+            "GROUP BY sender"
+        ).fetchall()
+    )
+    most = max(counts, key=lambda one: (counts[one], one), default="")
+    if counts.get(most, 0) <= counts.get(sender, 0):
+        return []
+    rows = connection.execute(
+        f"{_MESSAGES} WHERE state = 'waiting' AND sender = ? ORDER BY seq DESC LIMIT ?",
+        (most, limit),
+    )
+    return [_message(row) for row in rows]
+
+
 def recipients(connection: sqlite3.Connection) -> list[str]:
     """Return whom messages wait for."""
     rows = connection.execute(

@@ -231,6 +231,10 @@ class SqliteStore:
         """Return messages that wait for a recipient, in order."""
         return await self._perform(READS, mail.waiting, recipient, after, limit)
 
+    async def giving_way(self, sender: str, limit: int) -> list[Message]:
+        """Return what may give way to a message of this sender."""
+        return await self._perform(READS, mail.giving_way, sender, limit)
+
     async def recipients(self) -> list[str]:
         """Return whom messages wait for."""
         return await self._perform(READS, mail.recipients)
