@@ -30,11 +30,11 @@ from socp_twisted.overlay.effects import (
 )
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party, Stage
-from socp_twisted.overlay.profile import harmless
 from socp_twisted.pins import Pins
 from socp_twisted.portions import Portions
 from socp_twisted.post import Post
 from socp_twisted.sender import Sender
+from socp_twisted.wire.payloads import harmless
 from socp_twisted.wire.vocabulary import CLOSE_NORMAL, CLOSE_SLOW, CLOSE_TIMEOUT
 
 

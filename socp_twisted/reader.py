@@ -19,7 +19,6 @@ from socp_twisted.errors import (
 from socp_twisted.overlay import admission, attendance
 from socp_twisted.overlay.effects import Answer, Effect, HangUp
 from socp_twisted.overlay.party import Party, Stage
-from socp_twisted.overlay.profile import harmless
 from socp_twisted.overlay.router import Router
 from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.signatures import (
@@ -31,7 +30,7 @@ from socp_twisted.trust.signatures import (
 )
 from socp_twisted.wire.encoding import b64u_decode
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.payloads import MsgDirect
+from socp_twisted.wire.payloads import MsgDirect, harmless
 from socp_twisted.wire.vocabulary import (
     ACK,
     CLOSE_NORMAL,

@@ -25,11 +25,10 @@ from socp_twisted.overlay.effects import (
 from socp_twisted.overlay.freshness import bind
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
-from socp_twisted.overlay.profile import harmless
 from socp_twisted.trust.signer import Signer
 from socp_twisted.wire.encoding import canonical
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.payloads import MAX_RECEIPTS
+from socp_twisted.wire.payloads import MAX_RECEIPTS, harmless
 from socp_twisted.wire.vocabulary import (
     ACK,
     CAP_ACK_LISTS,

@@ -11,6 +11,16 @@ from tests.keyring import pub_of
 from tests.support import Site
 
 
+class Sneering(Protocol):
+    """Something that speaks HTTP, and rudely."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Refuse, and clear the reader's screen."""
+        assert self.transport is not None
+        self.transport.write(b"HTTP/1.1 404 Gone\x1b[2J\r\n\r\n")
+        self.transport.loseConnection()
+
+
 class RetryTests(DiallingTestCase):
     """A dead server is dialled ten times, 5 s apart, and then left alone."""
 
@@ -128,6 +138,15 @@ class RetryTests(DiallingTestCase):
         a.mesh.stopService()
         self.network.pass_time(60)
         self.assertEqual(len(self.texts("attempting")), 1)
+
+    def test_strange_words(self) -> None:
+        """What it says of itself is logged, and steers nobody's terminal."""
+        self.listen(Sneering)
+        self.dial()
+        self.network.pass_time(1)
+        [line] = self.texts("failed")
+        self.assertIn("[404]: Gone?[2J", line)
+        self.assertTrue(line.isprintable())
 
     def test_stand_down(self) -> None:
         """A server that links to us while we wait is not dialled any more."""

@@ -61,13 +61,26 @@ class TiresomeServerTests(NodeTestCase):
 
     def test_log(self) -> None:
         """Nor is the log its diary."""
-        logged: list[LogEvent] = []
-        note: Any = logged.append
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        logged = self.log()
         for number in range(3 * LINES):
             said = {"code": "TIMEOUT", "detail": f"{number}"}
             self.eve.tell("ERROR", said, to="srv-a")
         lines = [one for one in map(formatEvent, logged) if "srv-b says" in one]
         self.assertEqual(lines[0], "srv-b says TIMEOUT: 0")
         self.assertEqual(len(lines), LINES)
+
+    def test_last_words(self) -> None:
+        """Nor do those with which it closes the link make a line of their own."""
+        logged = self.log()
+        self.eve.end.sendClose(1000, "bye\x1b[2J\n[SOCP] all is well")
+        self.network.settle()
+        [line] = [one for one in map(formatEvent, logged) if "lost srv-b" in one]
+        self.assertTrue(line.endswith("(1000 bye?[2J?[SOCP] all is well)"), line)
+
+    def log(self) -> list[LogEvent]:
+        """Return the list to which what is logged is added."""
+        logged: list[LogEvent] = []
+        note: Any = logged.append
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        return logged

@@ -20,6 +20,7 @@ from socp_twisted.net.outbox import Draft, Outbox
 from socp_twisted.net.tls import Checked, tls_exporter
 from socp_twisted.overlay.effects import LinkId
 from socp_twisted.wire.limits import Limits
+from socp_twisted.wire.payloads import harmless
 from socp_twisted.wire.vocabulary import (
     CLOSE_BUG,
     CLOSE_NORMAL,
@@ -228,13 +229,14 @@ class Link:
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Report the end of the connection, once."""
         self._unread = b""
+        reason = harmless(reason or "")  # their words, and on their way to the log
         if not self.opened:
-            self.closed_unopened(reason or "")
+            self.closed_unopened(reason)
             return
         self.opened = False
         self.outbox.close()
         if not self.fault:
-            said = f"{code} {reason or ''}".strip() if wasClean else "connection lost"
+            said = f"{code} {reason}".strip() if wasClean else "connection lost"
             self.fault = f"the other end closed the link ({said})"
         try:
             self.owner.link_closed(self, self.fault)

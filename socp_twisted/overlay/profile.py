@@ -4,8 +4,6 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from socp_twisted.wire.payloads import unprintable
-
 MAX_NAME = 64
 MAX_EXTRAS = 16
 MAX_EXTRA = 32
@@ -24,11 +22,6 @@ def display_name(meta: Mapping[str, Any]) -> str:
     if any(unicodedata.category(char)[0] == "C" for char in name):
         return ""
     return name
-
-
-def harmless(text: str) -> str:
-    """Return a sentence of somebody else's without what would steer a terminal."""
-    return "".join("?" if unprintable(char) else char for char in text)
 
 
 def extras(meta: Mapping[str, Any]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from socp_twisted.overlay.freshness import Stamp, is_history, stamp
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.passing import check_sender, gossip, pass_on, reply
-from socp_twisted.overlay.profile import display_name, extras, harmless
+from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import (
     ChannelAdd,
@@ -43,6 +43,7 @@ from socp_twisted.wire.payloads import (
     ServerHello,
     UserAdvertise,
     UserRemove,
+    harmless,
 )
 from socp_twisted.wire.vocabulary import (
     ACK,

@@ -17,7 +17,7 @@ from socp_twisted.wire.payloads.channel import (
     ChannelReceipts,
     ChannelShare,
 )
-from socp_twisted.wire.payloads.fields import is_plain_id, unprintable
+from socp_twisted.wire.payloads.fields import harmless, is_plain_id, unprintable
 from socp_twisted.wire.payloads.files import MAX_FILE, FileChunk, FileEnd, FileStart
 from socp_twisted.wire.payloads.payload import Payload
 from socp_twisted.wire.payloads.servers import (
@@ -65,6 +65,7 @@ __all__ = [
     "UserLogin",
     "UserRegister",
     "UserRemove",
+    "harmless",
     "is_plain_id",
     "unprintable",
 ]

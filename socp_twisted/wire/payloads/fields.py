@@ -106,6 +106,11 @@ def unprintable(char: str) -> bool:
     )
 
 
+def harmless(text: str) -> str:
+    """Return a sentence of somebody else's without what would steer a terminal."""
+    return "".join("?" if unprintable(char) else char for char in text)
+
+
 # -- fields ----------------------------------------------------------------------------
 
 
