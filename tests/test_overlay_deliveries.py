@@ -28,12 +28,30 @@ class DeliveryTests(SynchronousTestCase):
 
     def test_full(self) -> None:
         """The limit is said, not passed."""
-        self.assertFalse(self.deliveries.full)
+        self.assertFalse(self.deliveries.is_full(LinkId(1)))
         self.deliveries.expect("m2", "srv-b", LinkId(1), "ref-2", 0.0)
-        self.assertTrue(self.deliveries.full)
+        self.assertTrue(self.deliveries.is_full(LinkId(1)))
         self.deliveries.settle("m1", "srv-b")
-        self.assertFalse(self.deliveries.full)
+        self.assertFalse(self.deliveries.is_full(LinkId(1)))
         self.assertEqual(len(self.deliveries), 1)
+
+    def test_shares(self) -> None:
+        """Who has all of them takes nobody else's share, and waits for no other."""
+        deliveries, greedy, modest = Deliveries(6), LinkId(1), LinkId(2)
+        self.assertEqual(self.send(deliveries, greedy), 6)
+        self.assertEqual(self.send(deliveries, modest), 3)
+        self.assertEqual(self.send(deliveries, LinkId(3)), 2)
+        self.assertEqual(len(deliveries), 11)
+        self.assertEqual(len(list(deliveries.expire(10.0))), 11)
+        self.assertEqual(self.send(deliveries, modest), 6)
+
+    def send(self, deliveries: Deliveries, link: LinkId) -> int:
+        """Send as much as there is room for; return how much."""
+        sent = 0
+        while not deliveries.is_full(link):
+            deliveries.expect(f"{link}-{sent}", "srv-b", link, f"{sent}", 0.0)
+            sent += 1
+        return sent
 
     def test_expires(self) -> None:
         """After ten seconds without an answer it is given up, and once."""

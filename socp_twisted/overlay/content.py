@@ -198,7 +198,7 @@ def send(
     mesh: Mesh, party: Party, envelope: Envelope, to: str, kind: Kind
 ) -> Iterator[Effect]:
     """Pass on what is not kept: the recipient is there, or the sender is told."""
-    if mesh.deliveries.full:
+    if mesh.deliveries.is_full(party.link):
         raise Refused(
             ErrorCode.LIMIT, f"max-unanswered: {mesh.limits.unanswered} are under way"
         )
