@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
-from socp_twisted.errors import ErrorCode, InvalidSignature, Refused
+from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.locks import Lock
 from socp_twisted.overlay import attendance
 from socp_twisted.overlay.directory import key_hash
@@ -18,9 +18,8 @@ from socp_twisted.overlay.party import Party, Stage
 from socp_twisted.overlay.profile import display_name, extras
 from socp_twisted.overlay.throttle import Throttle
 from socp_twisted.store.interface import Member, Store, StoreError, User
-from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.passwords import Verifier, check_password
-from socp_twisted.trust.signatures import check, login_content, verify
+from socp_twisted.trust.signatures import is_login, verify
 from socp_twisted.wire.addresses import is_loopback, subscriber
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import UserLogin, UserRegister
@@ -172,6 +171,7 @@ class Accounts:
             )
         registered = await self._store.find(told.user_id)
         twin = registered is not None and registered.user_id != told.user_id
+        showed = bool(party.proof)
         if told.proof:
             entered = not twin and self._prove(party, told, registered)
         else:
@@ -201,7 +201,8 @@ class Accounts:
             to=told.user_id,
         )
         if party.stage is Stage.USER:
-            return [answer]
+            news = party.proof and not showed
+            return [answer, *(attendance.show(self._mesh, party) if news else ())]
         if registered is not None:
             self._take_identity(party, registered)
             await self._join_channel(registered.user_id)
@@ -242,13 +243,16 @@ class Accounts:
             raise Refused(ErrorCode.NOT_ALLOWED, "say USER_HELLO before a proof")
         if registered is not None and registered.pubkey != party.key:
             return False
-        content = login_content(
-            party.nonce, self._mesh.server_id, self._mesh.pubkey, told.user_id
-        )
-        try:
-            check(public_key(party.key), content, told.proof)
-        except InvalidSignature:
+        if not is_login(
+            party.key,
+            told.proof,
+            nonce=party.nonce,
+            server_id=self._mesh.server_id,
+            server_key=self._mesh.pubkey,
+            user_id=told.user_id,
+        ):
             return False
+        party.proof = told.proof  # shown to other servers, too
         return True
 
     def _take_identity(self, party: Party, registered: User) -> None:

@@ -38,6 +38,7 @@ from socp_twisted.portions import Portions
 from socp_twisted.post import POSTED_TYPES, Post
 from socp_twisted.reader import Reader, is_key
 from socp_twisted.sender import Sender
+from socp_twisted.trust.signatures import is_login
 from socp_twisted.trust.signer import Signer
 from socp_twisted.turns import Desk, Turns
 from socp_twisted.wire.encoding import b64u_encode
@@ -92,6 +93,7 @@ class Node:
             pubkey,
             instance=uuid.uuid4().hex,
             is_key=is_key,
+            is_login=is_login,
             fresh=lambda: uuid.uuid4().hex,
             secure=secure,
             backlog=self._backlog,

@@ -92,7 +92,8 @@ class CountTestCase(UserTestCase):
 
     def enter(self, site: Site, user_id: str) -> None:
         """Log a user in as this project's clients do."""
-        self.person(site, user_id, "bob", extras=[EXTRA_CHANNEL, EXTRA_RECEIPTS])
+        extras = [EXTRA_CHANNEL, EXTRA_RECEIPTS]
+        self.person(site, user_id, "bob", extras=extras, nonce="a nonce")
 
     def made(self, *sites: Site) -> int:
         """Return how many signatures nodes have made so far."""

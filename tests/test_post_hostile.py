@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import MAX_RECEIPTS
 from tests.posting import PostTestCase, put_disk
@@ -113,3 +114,58 @@ class CrowdedDiskTests(PostTestCase):
         self.assertEqual(self.alice.outcomes(), [("m", "LIMIT")])
         self.give(bob, *bob.of("USER_DELIVER"))
         self.assertEqual(self.eve.outcomes()[-1], ("e2", "delivered"))
+
+
+class ThievingServerTests(PostTestCase):
+    """Who is registered here is elsewhere once a login of theirs there was shown."""
+
+    def setUp(self) -> None:
+        """Two nodes, and a server that the test plays; bob is away, and has mail."""
+        super().setUp()
+        self.a, self.b = self.pair()
+        self.eve = self.peer(self.a)
+        self.eve.link("srv-c", "srv-c")
+        self.account(self.a, "bob")
+        [self.alice] = self.users(self.a, "alice")
+        self.sent = self.alice.tell("bob", id="m")
+
+    def test_bare_word(self) -> None:
+        """His key is known to all: whoever says that he is there is given nothing."""
+        self.eve.advertise("bob", key="bob")
+        self.assertEqual(self.eve.errors(), ["NAME_IN_USE"])
+        self.assertEqual(self.eve.of("SERVER_DELIVER"), [])
+        self.assertNotIn("bob", self.a.online())
+        self.assertEqual(self.given(self.person(self.a, "bob")), [self.sent])
+
+    def test_login_elsewhere(self) -> None:
+        """Nor does it help to have seen how he logged in at another server."""
+        bob = self.person(self.b, "bob")
+        self.assertEqual(self.a.online()["bob"], "srv-b")
+        told = [one for one in self.shown if one.payload["user_id"] == "bob"]
+        login = told[-1].payload["meta"]["login"]
+        self.assertEqual(login["nonce"], bob.challenge)
+        bob.leave()
+        for shown in (login, {**login, "nonce": "another"}, {"proof": 5}, "a word"):
+            self.eve.advertise("bob", key="bob", meta={"login": shown})
+        self.assertNotIn("bob", self.a.online())
+        self.assertEqual(self.eve.of("SERVER_DELIVER"), [])
+
+    def test_there(self) -> None:
+        """Where he has logged in he gets what waits, and what is written then."""
+        bob = self.person(self.b, "bob")
+        sent = [self.sent, self.alice.tell("bob", "more", id="n")]
+        self.assertEqual(self.given(bob), sent)
+        answers = [("m", "queued"), ("m", "delivered"), ("n", "delivered")]
+        self.assertEqual(self.alice.outcomes(), answers)
+
+    def test_claimed_while_here(self) -> None:
+        """Who claims him while he is here does not have him once he has left."""
+        bob = self.person(self.a, "bob")
+        self.eve.advertise("bob", key="bob")
+        bob.leave()
+        self.assertNotIn("bob", self.a.online())
+
+    @property
+    def shown(self) -> list[Envelope]:
+        """Return what the other server was told of users."""
+        return self.eve.of("USER_ADVERTISE")

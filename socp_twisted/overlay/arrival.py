@@ -124,7 +124,7 @@ def advertise(mesh: Mesh, user_id: str, location: Location) -> SendAll:
 def advertisement(mesh: Mesh, user_id: str, location: Location) -> dict[str, Any]:
     """Return the payload of USER_ADVERTISE, with the key wherever others look."""
     name = location.display_name or user_id
-    told = {
+    told: dict[str, Any] = {
         "user_id": user_id,
         "server_id": mesh.server_id,
         "pubkey": location.pubkey,
@@ -136,6 +136,10 @@ def advertisement(mesh: Mesh, user_id: str, location: Location) -> dict[str, Any
             "extras": list(location.extras),
         },
     }
+    devices = (mesh.parties[one] for one in mesh.directory.local_users[user_id])
+    shown = next((one for one in devices if one.proof), None)
+    if shown is not None:  # where they are registered, our word is not enough
+        told["meta"]["login"] = {"nonce": shown.nonce, "proof": shown.proof}
     # Since when, not now: told again on the next link, it is signed already.
     return bind(mesh, USER_ADVERTISE, EVERYBODY, told, location.at)
 

@@ -232,6 +232,13 @@ def _tell_profile(mesh: Mesh, user_id: str) -> Iterator[Effect]:
         yield advertise(mesh, user_id, location)
 
 
+def show(mesh: Mesh, party: Party) -> Iterator[Effect]:
+    """Show the other servers a login of who was let in without one."""
+    location = mesh.directory.user_locations.get(party.name)
+    if location is not None and location.server_id == mesh.server_id:
+        yield advertise(mesh, party.name, location)
+
+
 def _join_channel(mesh: Mesh, user_id: str) -> Iterator[Effect]:
     """
     Tell the servers that one more belongs to the public channel (SOCP 9.3).

@@ -1,7 +1,7 @@
 """What do the rules share?  The directory, the topology, our own name and address."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from socp_twisted.errors import ErrorCode, Refused
 from socp_twisted.overlay.broadcasts import Broadcasts
 from socp_twisted.overlay.channel import Channel
 from socp_twisted.overlay.deliveries import Deliveries
-from socp_twisted.overlay.directory import Directory, Location, key_hash, pack
+from socp_twisted.overlay.directory import Directory, Location, Server, key_hash, pack
 from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
 from socp_twisted.overlay.party import Party
 from socp_twisted.overlay.receipts import Receipts
@@ -59,6 +59,8 @@ class Mesh:
     """Whether a text is an RSA-4096 public key; cryptography is another room's."""
     fresh: Callable[[], str]
     """Makes an id that was never used; randomness is another room's, too."""
+    is_login: Callable[..., bool] = lambda *told, **more: False
+    """Whether a user's key has signed a server's nonce (``trust.signatures``)."""
     secure: bool = False
     """Whether others reach us over wss://."""
     backlog: Callable[[LinkId], int] = lambda link: 0
@@ -252,8 +254,8 @@ class Mesh:
         self, server_id: str, user_id: str, pubkey: str, ts: int
     ) -> Iterator[Effect]:
         """Note a user that a server of others told in its WELCOME of ``ts``."""
-        if self.is_impostor(user_id, pubkey):
-            return
+        if user_id in self.home_keys:
+            return  # such a server cannot show that they are there
         before = self.directory.user_locations.get(user_id)
         if before is None:
             # One user too many must not cost us the link that told of them.
@@ -296,6 +298,23 @@ class Mesh:
         """Say whether this is another key than that of the user registered here."""
         hashed = key_hash(pubkey)
         return bool(hashed) and self.home_keys.get(user_id, hashed) != hashed
+
+    def shows_login(
+        self, server: Server, user_id: str, pubkey: str, meta: Mapping[str, Any]
+    ) -> bool:
+        """
+        Say whether a server shows that a user has logged in there.
+
+        Their key is known to all: whoever says no more than that they are there would
+        be given what waits for them, and could say that it arrived.
+        """
+        login = meta.get("login")
+        told = login if type(login) is dict else {}
+        nonce, proof = told.get("nonce"), told.get("proof")
+        if type(nonce) is not str or type(proof) is not str:
+            return False
+        where = {"server_id": server.id, "server_key": server.pubkey}
+        return self.is_login(pubkey, proof, nonce=nonce, user_id=user_id, **where)
 
     def is_behind(self, link: LinkId) -> bool:
         """Say whether who is there reads so slowly that much more would end it."""

@@ -45,6 +45,8 @@ class Party:
     nonce: str = ""  # ours, for them to sign
     asked_id: str = ""  # our own id when we joined
     caps: frozenset[str] = frozenset()
+    proof: str = ""
+    """What logged a user in who signed our nonce; other servers may ask to see it."""
     tls_exporter: str = ""
     """The link's channel binding as we see it; empty where all is to be signed."""
     tls_bound: bool = False

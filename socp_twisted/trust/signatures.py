@@ -12,7 +12,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature as _NotTheirs
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from socp_twisted.errors import InvalidSignature
+from socp_twisted.errors import BadKey, InvalidSignature
 from socp_twisted.trust.keys import DIGEST, MGF, PublicKey, SigningKey, public_key
 from socp_twisted.wire.encoding import b64u_decode, b64u_encode, canonical
 from socp_twisted.wire.envelope import Envelope, Verified
@@ -108,6 +108,18 @@ def login_content(nonce: str, server_id: str, server_key: str, user_id: str) -> 
             "user_id": user_id,
         }
     )
+
+
+def is_login(
+    key: str, proof: str, *, nonce: str, server_id: str, server_key: str, user_id: str
+) -> bool:
+    """Say whether the owner of a public key signed this, to be that user there."""
+    content = login_content(nonce, server_id, server_key, user_id)
+    try:
+        check(public_key(key), content, proof)
+    except (BadKey, InvalidSignature):
+        return False
+    return True
 
 
 def _blocks(ciphertext: bytes) -> bytes:
