@@ -279,9 +279,15 @@ class Node:
         self._set_clocks()
         self._complain(party, envelope, fault)
 
+    def piece_received(self, link: Link) -> None:
+        """Count what is no frame of SOCP and costs as much: else it had no bound."""
+        self._set_clocks()
+        self._pacing.before_frame(link, 0)
+
     def pong_received(self, link: Link) -> None:
         """A user's machine is still there."""
-        self.mesh.parties[link.id].heard = self._reactor.seconds()
+        self.piece_received(link)
+        self.mesh.parties[link.id].heard = self.mesh.now
 
     def link_failed(self, link: Link, code: int, reason: str) -> None:
         """Hang up on somebody for a bug of ours: from here on they are not reached."""

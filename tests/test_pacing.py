@@ -103,6 +103,37 @@ class FrameTests(PaceTestCase):
             self.assertEqual(len(dave.received), 900, frame)
             dave.leave()
 
+    def test_trifles(self) -> None:
+        """Pings, and a message in pieces of nothing, are frames like all others."""
+        trifles = {"ping": bytes([0x89, 0x80, 0, 0, 0, 0]), "piece": bytes([0, 128])}
+        trifles["piece"] += bytes(4)
+        for name, trifle in trifles.items():
+            other = self.start(f"srv-{name}", 8770 + len(name), key="srv-d")
+            dave = self.person(other, "dave")
+            [link] = other.node._links.values()
+            read: list[Any] = []
+            self.patch(other.node, "piece_received", self.noting(other.node, read))
+            if name == "piece":
+                dave.end.transport.write(bytes([1, 129, 0, 0, 0, 0]) + b"{")
+            dave.end.transport.write(trifle * 5_000)
+            self.network.settle()
+            self.assertLess(len(read), 1_000, name)
+            before = len(read)
+            self.network.pass_time(2)
+            self.assertLess(len(read), before + 700, name)
+            self.assertGreater(other.node.mesh.counters["max-frames"], 0, name)
+            self.assertTrue(link.opened)
+
+    def noting(self, node: Any, read: list[Any]) -> Any:
+        """Return what a node does with a trifle, noted besides."""
+        original = node.piece_received
+
+        def noted(link: Any) -> None:
+            read.append(link)
+            original(link)
+
+        return noted
+
     def test_not_silent(self) -> None:
         """A debt of more than 45 s is no silence: the connection stays."""
         self.alice.forget()

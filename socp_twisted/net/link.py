@@ -36,6 +36,9 @@ BITE = 2048
 TURN = 0.01
 """Seconds for which one connection is read before it is others' turn."""
 
+SMALL_PIECE = 1024
+"""Bytes of a piece of a message, less than which it is counted like a whole one."""
+
 MAX_REASON = 120
 """Bytes of a close reason: a control frame holds 125, two of them the code."""
 
@@ -52,6 +55,9 @@ class Owner(Protocol):
 
     def frame_received(self, link: "Link", frame: bytes) -> None:
         """A message has come."""
+
+    def piece_received(self, link: "Link") -> None:
+        """A ping has come, or a small piece of a message: each costs like a frame."""
 
     def pong_received(self, link: "Link") -> None:
         """The other end has answered a ping."""
@@ -127,6 +133,7 @@ class Link:
     transport: Any
     peer: str
     state: int
+    message_data: Any = None
     current_frame: Any = None
     current_frame_masker: Any = None
 
@@ -220,6 +227,18 @@ class Link:
         except Exception:
             log.failure("bug while reading a frame from {peer}", peer=self.peer)
             self.fail()
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count the further pieces of a message: there is no end to empty ones."""
+        if self.opened and self.message_data and length < SMALL_PIECE:
+            self.owner.piece_received(self)
+        super().onMessageFrameBegin(length)  # type: ignore[misc]
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, and count it: the answers wait for whoever does not read them."""
+        if self.opened:
+            self.owner.piece_received(self)
+        super().onPing(payload)  # type: ignore[misc]
 
     def onPong(self, payload: bytes) -> None:
         """Pass on that the other end is there."""
