@@ -116,11 +116,14 @@ class GivingWayTests(MailTestCase):
         self.assertEqual(self.giving_way("alice"), [])
 
     def test_as_many(self) -> None:
-        """Nobody gives way to who has as many, nor where nothing waits."""
+        """Nobody gives way to who has as many, or would have then; nor for nothing."""
         self.assertEqual(self.giving_way("alice"), [])
         self.accept("one")
+        for sender in ("carol", "alice"):
+            self.assertEqual(self.giving_way(sender), [])
+        self.accept("two")
+        self.assertEqual(self.giving_way("carol"), ["two", "one"])
         self.accept("other", sender="carol")
-        self.assertEqual(self.giving_way("alice"), [])
         self.assertEqual(self.giving_way("carol"), [])
 
     def giving_way(self, sender: str) -> list[str]:

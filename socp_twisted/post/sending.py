@@ -151,15 +151,14 @@ class Sending:
     async def give_way(self, message: Message, detail: str) -> bool:
         """Give a message up, unless it is on its way now; say whether there is room."""
         flow = self._flows.setdefault(message.recipient, Flow())
-        await flow.lock.acquire()  # or it could be read from the disk, and about to go
         try:
-            if message.msg_id in flow.under_way:
-                return False
-            failed = await self._store.settle(
-                message.msg_id, State.FAILED, ErrorCode.LIMIT, detail
-            )
+            async with flow.lock:  # or it could be read from the disk, and about to go
+                if message.msg_id in flow.under_way:
+                    return False
+                failed = await self._store.settle(
+                    message.msg_id, State.FAILED, ErrorCode.LIMIT, detail
+                )
         finally:
-            flow.lock.release()
             self.drop_if_idle(message.recipient, flow)
         if failed is not None:  # else it was answered meanwhile
             await self.done(failed)

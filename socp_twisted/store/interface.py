@@ -221,7 +221,7 @@ class Store(Protocol):
         Return what may give way to a message of ``sender`` where there is no room.
 
         At most ``limit`` messages of whoever has most of them waiting, the newest
-        first; none if ``sender`` has as many.
+        first; none if ``sender`` has as many, or but one less.
         """
 
     async def recipients(self) -> list[str]:

@@ -13,6 +13,9 @@ _MESSAGES: Final = (
     "state, code, detail, told, seq FROM messages"
 )
 
+_EVERYBODY: Final = ""
+"""In whose name the counts of all senders are kept, all together."""
+
 _KNOWN: Final = (
     "SELECT user_id, pubkey, server_id, first_seen, last_seen FROM known_users"
 )
@@ -36,16 +39,21 @@ def accept(
             (message.msg_ref or known.msg_ref, message.msg_id),
         )
         return kept(connection, message.msg_id)
-    counts = dict(
-        connection.execute(
-            "SELECT sender, count FROM waiting_counts WHERE sender IN (?, '')",
-            (message.sender,),
-        ).fetchall()
-    )
-    if counts.get(message.sender, 0) >= per_sender or counts[""] >= total:
+    if (
+        _count(connection, message.sender) >= per_sender
+        or _count(connection, _EVERYBODY) >= total
+    ):
         return None
     seq = _add(connection, message, _text(message.payload))
     return replace(message, seq=seq)
+
+
+def _count(connection: sqlite3.Connection, sender: str) -> int:
+    """Return how many messages of a sender wait."""
+    row = connection.execute(
+        "SELECT count FROM waiting_counts WHERE sender = ?", (sender,)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _add(connection: sqlite3.Connection, message: Message, payload: str) -> int:
@@ -121,15 +129,13 @@ def giving_way(
     connection: sqlite3.Connection, sender: str, limit: int
 ) -> list[Message]:
     """Return what may give way to a message of this sender, the newest first."""
-    counts = dict(
-        connection.execute(
-            "SELECT sender, COUNT(*) FROM messages WHERE state = 'waiting' "
-            "GROUP BY sender"
-        ).fetchall()
-    )
-    most = max(counts, key=lambda one: (counts[one], one), default="")
-    if counts.get(most, 0) <= counts.get(sender, 0):
-        return []
+    most, count = connection.execute(
+        "SELECT sender, count FROM waiting_counts WHERE sender <> ? "
+        "ORDER BY count DESC, sender DESC LIMIT 1",
+        (_EVERYBODY,),
+    ).fetchone() or ("", 0)
+    if count < _count(connection, sender) + 2:
+        return []  # with one less they would have fewer, and take it back
     rows = connection.execute(
         f"{_MESSAGES} WHERE state = 'waiting' AND sender = ? ORDER BY seq DESC LIMIT ?",
         (most, limit),
