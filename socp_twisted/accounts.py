@@ -200,6 +200,8 @@ class Accounts:
             },
             to=told.user_id,
         )
+        if told.fetch:
+            return [answer]  # they come in with the key that is in there
         if party.stage is Stage.USER:
             news = party.proof and not showed
             return [answer, *(attendance.show(self._mesh, party) if news else ())]
@@ -253,6 +255,7 @@ class Accounts:
         ):
             return False
         party.proof = told.proof  # shown to other servers, too
+        self._mesh.prove(party.key)
         return True
 
     def _take_identity(self, party: Party, registered: User) -> None:

@@ -150,6 +150,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "index": (*_NO_INTEGER, -1, 2**32 + 1),
     "accept": _NO_BOOLEAN,
     "aborted": _NO_BOOLEAN,
+    "fetch": _NO_BOOLEAN,
     "reason": (*_NO_TEXT, "x" * 257),
     "add": (*_NO_LIST, [1], [None], [""], ["a b"], ["*"], ["a"] * 1025),
     "if_version": (*_NO_INTEGER, -1, MAX_INTEGER + 1),

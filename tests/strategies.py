@@ -165,6 +165,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "index": st.integers(0, 2**32),
     "accept": st.booleans(),
     "aborted": st.booleans(),
+    "fetch": st.booleans(),
     "reason": texts,
     "add": st.lists(identifiers, max_size=3),
     "if_version": st.integers(0, MAX_INTEGER),

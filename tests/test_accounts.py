@@ -205,6 +205,26 @@ class PasswordLoginTests(UserTestCase):
         person.enter("alice")
         self.assertEqual(person.heard(), ["USER_HELLO_ACK", "USER_LOGGED_IN"])
 
+    def test_fetch(self) -> None:
+        """Who asks for the blob alone is not there before they have shown its key."""
+        person = self.person(self.a)
+        login = {"user_id": "alice", "password": PASSWORD, "fetch": True}
+        person.say("USER_LOGIN", "alice", "*", login)
+        told = person.only("USER_LOGGED_IN").payload
+        self.assertEqual(told["privkey_store"], "sealed")
+        self.assertEqual(self.a.online(), {})
+        person.forget()
+        person.enter("alice")
+        self.assertEqual(self.a.online(), {"alice": "srv-a"})
+        self.assertIn("USER_LOGGED_IN", person.heard())
+
+    def test_fetch_refused(self) -> None:
+        """Nobody gets it with a wrong password."""
+        person = self.person(self.a)
+        login = {"user_id": "alice", "password": "guess", "fetch": True}
+        person.say("USER_LOGIN", "alice", "*", login)
+        self.assertEqual(person.heard(), ["ERROR"])
+
     def test_profile_afterwards(self) -> None:
         """What the HELLO then tells of the client reaches everybody."""
         watcher = self.person(self.a, "bob")

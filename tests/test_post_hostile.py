@@ -6,6 +6,7 @@ from typing import Any
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import MAX_RECEIPTS
+from tests.keyring import pub_of
 from tests.posting import PostTestCase, put_disk
 
 
@@ -116,7 +117,7 @@ class CrowdedDiskTests(PostTestCase):
 
 
 class ThievingServerTests(PostTestCase):
-    """Who is registered here is elsewhere once a login of theirs there was shown."""
+    """Who is registered here, or has shown a login, is where one of theirs is shown."""
 
     def setUp(self) -> None:
         """Two nodes, and a server that the test plays; bob is away, and has mail."""
@@ -163,6 +164,49 @@ class ThievingServerTests(PostTestCase):
         self.eve.advertise("bob", key="bob")
         bob.leave()
         self.assertNotIn("bob", self.a.online())
+
+    def test_known_to_show(self) -> None:
+        """Nor is there anything for who says so of somebody who showed it elsewhere."""
+        sent = self.written_to_carol()
+        self.eve.advertise("carol", key="srv-e")
+        self.assertEqual(self.eve.errors(), ["NAME_IN_USE"])
+        self.assertEqual(self.eve.of("SERVER_DELIVER"), [])
+        self.assertEqual(self.given(self.person(self.b, "carol", "srv-e")), [sent])
+
+    def test_other_key_first(self) -> None:
+        """It does not help to have her there with another key before, or with none."""
+        sent = self.written_to_carol()
+        for told in ({"key": "srv-f"}, {"key": "srv-e"}, {"pubkey": ""}):
+            self.eve.advertise("carol", **told)
+        self.assertEqual(self.eve.of("SERVER_DELIVER"), [])
+        self.eve.tell("USER_REMOVE", {"user_id": "carol", "server_id": "srv-c"})
+        self.assertEqual(self.given(self.person(self.b, "carol", "srv-e")), [sent])
+
+    def test_remembered(self) -> None:
+        """Who has shown it is remembered on the disk."""
+        sent = self.written_to_carol()
+        self.a = self.restart(self.a)
+        self.eve = self.peer(self.a)
+        self.eve.link("srv-c", "srv-c")
+        self.eve.advertise("carol", key="srv-e")
+        self.assertEqual(self.eve.errors(), ["NAME_IN_USE"])
+        self.network.pass_time(30)
+        self.assertEqual(self.given(self.person(self.b, "carol", "srv-e")), [sent])
+
+    def test_introducer_of_others(self) -> None:
+        """One that is not of this project cannot: the operator vouches for it."""
+        self.a.node.mesh.introducer_keys = frozenset(map(pub_of, ("srv-c", "srv-e")))
+        for name, caps in (("srv-d", ()), ("srv-e", ()), ("srv-c", None)):
+            other = self.eve if caps is None else self.peer(self.a)
+            if caps is not None:
+                other.link(name, name, caps=caps)
+            other.advertise("bob", key="bob")
+            self.assertEqual(self.a.online().get("bob") == name, name == "srv-e", name)
+
+    def written_to_carol(self) -> int:
+        """Write to somebody who was at the other node, and is registered nowhere."""
+        self.person(self.b, "carol", "srv-e").leave()
+        return self.alice.tell("carol", id="n")
 
     @property
     def shown(self) -> list[Envelope]:

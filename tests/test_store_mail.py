@@ -340,3 +340,11 @@ class AcquaintanceTests(MailTestCase):
         self.wait(self.store.expire(0, 0, 0, 2))
         known = [self.known(f"user-{n}") for n in range(5)]
         self.assertEqual([one is not None for one in known], [False] * 3 + [True] * 2)
+
+    def test_proven(self) -> None:
+        """Nor more keys than that whose logins were shown, the latest last."""
+        for now, hashed in enumerate(("aa", "bb", "cc", "aa")):
+            self.wait(self.store.prove(hashed, NOW + now))
+        self.assertEqual(self.wait(self.store.proven_keys()), ["bb", "cc", "aa"])
+        self.wait(self.store.expire(0, 0, 0, 2))
+        self.assertEqual(self.wait(self.store.proven_keys()), ["cc", "aa"])

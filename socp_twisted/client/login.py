@@ -162,8 +162,13 @@ class Login:
         if account.key is not None:
             self._hello(now)
         else:
-            password = {"user_id": account.user_id, "password": account.password()}
-            self._send(Stage.FETCHING, USER_LOGIN, password, now)
+            # No more than the key: a login with it can be shown to other servers.
+            fetch = {
+                "user_id": account.user_id,
+                "password": account.password(),
+                "fetch": True,
+            }
+            self._send(Stage.FETCHING, USER_LOGIN, fetch, now)
 
     def update(self, now: int) -> None:
         """Register, or store key and password anew, while logged in."""

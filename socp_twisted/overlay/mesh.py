@@ -79,6 +79,8 @@ class Mesh:
     """SHA-256 of the key of each user registered here: no other's word changes it."""
     known_keys: dict[str, bytes] = field(default_factory=dict)
     """SHA-256 of the key of each user who was seen and is not online."""
+    proven_keys: dict[bytes, None] = field(default_factory=dict)
+    """SHA-256 of the keys with which logins were shown, the latest last."""
     introducer_keys: frozenset[str] = frozenset()
     """The keys of the bootstrap list: the operator's own word."""
     joins: str = JOINS_OPEN
@@ -254,8 +256,11 @@ class Mesh:
         self, server_id: str, user_id: str, pubkey: str, ts: int
     ) -> Iterator[Effect]:
         """Note a user that a server of others told in its WELCOME of ``ts``."""
-        if user_id in self.home_keys:
-            return  # such a server cannot show that they are there
+        server = self.directory.servers.get(server_id)
+        if server is None or self.must_show_login(server, user_id, pubkey):
+            return
+        if self.is_impostor(user_id, pubkey):
+            return
         before = self.directory.user_locations.get(user_id)
         if before is None:
             # One user too many must not cost us the link that told of them.
@@ -315,6 +320,30 @@ class Mesh:
             return False
         where = {"server_id": server.id, "server_key": server.pubkey}
         return self.is_login(pubkey, proof, nonce=nonce, user_id=user_id, **where)
+
+    def must_show_login(self, server: Server, user_id: str, pubkey: str) -> bool:
+        """
+        Say whether a server's word is not enough that a user is there.
+
+        It is not for who is registered here, nor for a key with which a login was shown
+        before: its owner's servers can.  An introducer that is not of this project
+        cannot, and has the operator's word.
+        """
+        if server.pubkey in self.introducer_keys and CAP_BOUND not in server.caps:
+            return False
+        return user_id in self.home_keys or self.is_proven(key_hash(pubkey))
+
+    def is_proven(self, hashed: str) -> bool:
+        """Say whether a login with the key of this SHA-256 was shown before."""
+        return bytes.fromhex(hashed) in self.proven_keys
+
+    def prove(self, pubkey: str) -> None:
+        """Note that a login with a key was shown."""
+        proven = bytes.fromhex(key_hash(pubkey))
+        self.proven_keys.pop(proven, None)  # the latest last
+        self.proven_keys[proven] = None
+        if len(self.proven_keys) > self.limits.users:
+            del self.proven_keys[next(iter(self.proven_keys))]
 
     def is_behind(self, link: LinkId) -> bool:
         """Say whether who is there reads so slowly that much more would end it."""

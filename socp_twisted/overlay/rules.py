@@ -132,10 +132,12 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
         detail = f"{told.user_id} is registered at {mesh.server_id} with another key"
         yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
-    if told.user_id in mesh.home_keys and not mesh.shows_login(
-        server, told.user_id, key, told.meta
-    ):
-        detail = f"{told.user_id} is registered at {mesh.server_id}: show their login"
+    if mesh.shows_login(server, told.user_id, key, told.meta):
+        mesh.prove(key)
+    elif mesh.must_show_login(server, told.user_id, key):
+        detail = (
+            f"{told.user_id} is known to show their login, or at home here: show it"
+        )
         yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
     if before is None and twin is not None:

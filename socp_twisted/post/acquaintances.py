@@ -17,17 +17,22 @@ class Acquaintances:
         self._mesh = mesh
         self._store = store
         self._hold = hold
-        self._met: dict[str, bytes] = {}
+        self._met: dict[str, tuple[bytes, bool]] = {}
 
     async def recall(self) -> None:
         """Read from the disk whose keys are known."""
         for user_id, pubkey in (await self._store.known_keys()).items():
             self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
+        for hashed in await self._store.proven_keys():
+            self._mesh.proven_keys[bytes.fromhex(hashed)] = None
 
     async def meet(self, user_id: str) -> None:
         """Remember everybody who was ever online: mail can wait for them."""
         location = self._mesh.directory.user_locations.get(user_id)
-        if location is None or self._met.get(user_id) == location.key:
+        if location is None:
+            return
+        is_proven = self._mesh.is_proven(location.key_hash)
+        if self._met.get(user_id) == (location.key, is_proven):
             return
         pubkey = location.pubkey
         now = self._mesh.now_ms
@@ -35,7 +40,9 @@ class Acquaintances:
         before = await self._store.meet(user)
         if len(self._met) >= self._mesh.limits.users:
             self._met.clear()
-        self._met[user_id] = location.key
+        if is_proven:
+            await self._store.prove(location.key_hash, now)
+        self._met[user_id] = (location.key, is_proven)
         if before.pubkey not in ("", pubkey):
             self._log.warn(
                 "{user_id} has another key than before, at {server_id}",
@@ -52,6 +59,8 @@ class Acquaintances:
     def is_for(self, user_id: str, key: str) -> bool:
         """Say whether the user who is online has the key that a message is for."""
         location = self._mesh.directory.user_locations.get(user_id)
-        if location is None or not location.key or not key:
+        if location is None or not key:
             return True
+        if not location.key:  # it was not told; and whose is shown is told with it
+            return not self._mesh.is_proven(key)
         return location.key_hash == key

@@ -238,8 +238,15 @@ class Store(Protocol):
 
         Times are those of acceptance, in milliseconds: of what waits, of what is done
         and its sender knows, of what is done and its sender does not know.
-        Of the users who were seen, only the ``known`` latest are remembered.
+        Of the users who were seen, and of the keys that were shown, only the ``known``
+        latest are remembered.
         """
 
     async def meet(self, user: Acquaintance) -> Acquaintance:
         """Note that a user was seen; return what was known of them before, or this."""
+
+    async def prove(self, hashed: str, shown_at: int) -> None:
+        """Note that a login was shown, with the key of this SHA-256, in Unix ms."""
+
+    async def proven_keys(self) -> list[str]:
+        """Return the hashes of those keys, the latest last."""

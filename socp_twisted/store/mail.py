@@ -172,11 +172,16 @@ def expire(
     Give up what waited too long, and return it; forget what is long answered.
 
     What its sender was not told is kept for longer.  Of the users who were
-    seen, keep the ``known`` latest.
+    seen, and of the keys that were shown, keep the ``known`` latest.
     """
     connection.execute(
         "DELETE FROM known_users WHERE user_id IN (SELECT user_id FROM known_users "
         "ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
+        (known,),
+    )
+    connection.execute(
+        "DELETE FROM proven_keys WHERE key_hash IN (SELECT key_hash FROM proven_keys "
+        "ORDER BY last_shown DESC LIMIT -1 OFFSET ?)",
         (known,),
     )
     connection.execute(
@@ -226,6 +231,21 @@ def known_keys(connection: sqlite3.Connection) -> dict[str, str]:
     """Return the public key of each user who was seen, by id."""
     rows = connection.execute("SELECT user_id, pubkey FROM known_users")
     return dict(rows.fetchall())
+
+
+def prove(connection: sqlite3.Connection, hashed: str, shown_at: int) -> None:
+    """Note that a login with this key was shown."""
+    connection.execute(
+        "INSERT INTO proven_keys VALUES (?, ?) "
+        "ON CONFLICT DO UPDATE SET last_shown = excluded.last_shown",
+        (hashed, shown_at),
+    )
+
+
+def proven_keys(connection: sqlite3.Connection) -> list[str]:
+    """Return whose logins were shown, who was shown last at the end."""
+    rows = connection.execute("SELECT key_hash FROM proven_keys ORDER BY last_shown")
+    return [hashed for (hashed,) in rows]
 
 
 def kept(connection: sqlite3.Connection, msg_id: str) -> Message | None:

@@ -149,7 +149,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-_OURS: Final = ("servers", "messages", "known_users", "waiting_counts")
+_OURS: Final = ("servers", "messages", "known_users", "waiting_counts", "proven_keys")
 """Tables of ours alone: one of theirs by that name stays, as ``<name>_before``."""
 
 

@@ -255,6 +255,14 @@ class SqliteStore:
         """Note that a user was seen."""
         return await self._perform(WRITES, mail.meet, user)
 
+    async def prove(self, hashed: str, shown_at: int) -> None:
+        """Note that a login with this key was shown."""
+        await self._perform(WRITES, mail.prove, hashed, shown_at)
+
+    async def proven_keys(self) -> list[str]:
+        """Return whose logins were shown."""
+        return await self._perform(READS, mail.proven_keys)
+
     async def _perform(
         self, writes: bool, operation: Callable[..., T], *args: Any
     ) -> T:

@@ -33,6 +33,10 @@ class NoStore:
         """Nobody is known."""
         return {}
 
+    async def proven_keys(self) -> list[str]:
+        """Nobody has shown anything."""
+        return []
+
     async def recipients(self) -> list[str]:
         """Nothing waits."""
         return []

@@ -8,6 +8,7 @@ from socp_twisted.wire.payloads.fields import (
     a_public_key,
     a_signature,
     an_id,
+    is_bool,
     is_object,
     is_text,
     perhaps_an_id,
@@ -45,11 +46,16 @@ class UserRegister(Payload):
 
 @dataclass(frozen=True, slots=True)
 class UserLogin(Payload):
-    """USER_LOGIN: with a password (dialect), or a signature of our nonce (ours)."""
+    """
+    USER_LOGIN: with a password (dialect), or a signature of our nonce (ours).
+
+    ``fetch`` asks for the stored key and no more: they come in with that.
+    """
 
     user_id: str = an_id()
     password: str = _secret(1024)
     proof: str = a_signature("")
+    fetch: bool = wire_field(is_bool, "true or false", False)
 
 
 @dataclass(frozen=True, slots=True)
