@@ -88,6 +88,11 @@ BAD_NAMES: tuple[str, ...] = (
     *("a" * 256, "\u00e9" * 128, "\U0001f600" * 64),
 )
 
+_NO_SHA256: tuple[Any, ...] = (
+    *(*_NO_TEXT, SHA256[1:], SHA256 + "0", SHA256 + "\n"),
+    *("g" * 64, " " + SHA256[1:], "0x" + SHA256[2:], "\u0661" * 64),
+)
+
 # What each field must never be, by its key on the wire.
 WRONG: dict[str, tuple[Any, ...]] = {
     "host": (*_NO_TEXT, "", "a b", "a/b", "a\n", "é", "h" * 256),
@@ -141,10 +146,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "file_id": (*_NO_TEXT, "", "a" * 65, "a.b", "../a", "a b", "a\n", "\u00e9"),
     "name": (*_NO_TEXT, *BAD_NAMES),
     "size": (*_NO_INTEGER, -1, -5, MAX_FILE + 1),
-    "sha256": (
-        *(*_NO_TEXT, "", SHA256[1:], SHA256 + "0", SHA256 + "\n"),
-        *("g" * 64, " " + SHA256[1:], "0x" + SHA256[2:], "\u0661" * 64),
-    ),
+    "sha256": (*_NO_SHA256, ""),
+    "recipient_key": _NO_SHA256,
     "mode": (*_NO_TEXT, "", "DM", "dm ", "group"),
     "manifest": (*_NO_BASE64URL, "AAAA", BLOCK[:-4], BLOCK + "="),
     "index": (*_NO_INTEGER, -1, 2**32 + 1),

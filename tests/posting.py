@@ -1,5 +1,6 @@
 """Nodes that hold messages, and users whose clients give receipts."""
 
+from collections import Counter
 from typing import Any
 
 from socp_twisted.post import Post
@@ -14,6 +15,19 @@ def put_disk(post: Post, store: Any) -> None:
     rooms = (post._acquaintances, post._tidings, post._sending, post._overdue)
     for room in (post, *rooms):
         room._store = store
+
+
+class CountingStore:
+    """A store that counts what is asked of its disk."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        """Count it, and do what the store does."""
+        self.asked[name] += 1
+        return getattr(self._store, name)
 
 
 class PostTestCase(UserTestCase):

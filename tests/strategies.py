@@ -121,6 +121,9 @@ file_names = st.text(
 ).filter(lambda name: name not in (".", "..") and name.strip(" \u200c\u200d") != "")
 """Plain names of files: no folder, nothing that steers a terminal."""
 
+hashes = st.text("0123456789abcdefABCDEF", min_size=64, max_size=64)
+"""SHA-256 of something, in hex."""
+
 # What a field holds, by its name; where classes differ, by class and name.
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "host": _hosts,
@@ -159,7 +162,8 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "file_id": st.text(_LETTERS + "-_", min_size=1, max_size=64),
     "name": file_names,
     "size": st.integers(0, wire.MAX_FILE),
-    "sha256": st.text("0123456789abcdefABCDEF", min_size=64, max_size=64),
+    "sha256": hashes,
+    "recipient_key": st.just("") | hashes,
     "mode": st.sampled_from(["dm", "public"]),
     "manifest": ciphertexts,
     "index": st.integers(0, 2**32),

@@ -1,26 +1,12 @@
 """What do those pay who write to each other, while somebody else means no good?"""
 
 from collections import Counter
-from typing import Any
 
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.payloads import MAX_RECEIPTS
 from tests.keyring import pub_of
-from tests.posting import PostTestCase, put_disk
-
-
-class CountingStore:
-    """A store that counts what is asked of its disk."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self.asked: Counter[str] = Counter()
-
-    def __getattr__(self, name: str) -> Any:
-        """Count it, and do what the store does."""
-        self.asked[name] += 1
-        return getattr(self._store, name)
+from tests.posting import CountingStore, PostTestCase, put_disk
 
 
 class InventedAnswerTests(PostTestCase):

@@ -144,9 +144,11 @@ class Person(UserEnd):
         self.say(MSG_DIRECT, self.user_id, to, payload, ts=ts, id=id)
         return ts
 
-    def proclaim(self, to: str, text: str = "hello", *, id: str = "") -> int:
+    def proclaim(
+        self, to: str, text: str = "hello", *, id: str = "", **more: Any
+    ) -> int:
         """Send one member's MSG_PUBLIC_CHANNEL; return its ts."""
-        ts, payload = self.message(to, text, public=True)
+        ts, payload = self.message(to, text, public=True, **more)
         self.say(MSG_PUBLIC_CHANNEL, self.user_id, to, payload, ts=ts, id=id)
         return ts
 

@@ -87,7 +87,11 @@ _BETWEEN = frozenset(
 """Fields of the frame between servers that are none of the recipient's business."""
 
 _SERVERS_OWN = _BETWEEN | {"to", "sender", "ts", "held", "recipient_key"}
-"""Fields that servers fill in: a user who sends them would speak for a server."""
+"""
+Fields that servers fill in: a user who sends them would speak for a server.
+
+But for ``recipient_key``, which tells the user's own server for whom to keep a message.
+"""
 
 
 MAX_CONTENT = 1024 * 1024 - 4096

@@ -64,3 +64,8 @@ class Acquaintances:
         if not location.key:  # it was not told; and whose is shown is told with it
             return not self._mesh.is_proven(key)
         return location.key_hash == key
+
+    def is_for_nobody(self, user_id: str, key: str) -> bool:
+        """Say whether nobody who has this key is let in as this user, here or there."""
+        home_key = self._mesh.home_keys.get(user_id, "")
+        return bool(home_key and key) and home_key != key

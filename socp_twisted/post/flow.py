@@ -17,6 +17,11 @@ AGAIN_AFTER = 30.0
 """Seconds after which what was not answered is sent again."""
 
 
+SELDOM = 600.0
+"""Seconds after which it is sent again if somebody else uses the recipient's id: who
+has it then was seen, and for them all begins anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """Who should answer for a message, and until when (monotonic seconds)."""
@@ -44,8 +49,12 @@ class Flow:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits, and nobody works on it."""
-        busy = self.more or self.under_way or self.aside
-        return not busy and self.lock.is_free
+        return self.is_clear and not self.aside
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the next message goes at once, past what waits by itself."""
+        return not (self.more or self.under_way) and self.lock.is_free
 
     def way(self, msg_id: str) -> Way | None:
         """Return who was asked for a message that is not answered yet."""

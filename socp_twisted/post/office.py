@@ -12,7 +12,7 @@ from socp_twisted.overlay.party import Party
 from socp_twisted.post.acquaintances import Acquaintances
 from socp_twisted.post.flow import TRIES, WINDOW, Flow, Way
 from socp_twisted.post.overdue import Overdue
-from socp_twisted.post.reading import Reading, unpacked
+from socp_twisted.post.reading import Reading, key_for, unpacked
 from socp_twisted.post.sending import Sending
 from socp_twisted.post.tidings import Tidings
 from socp_twisted.store.interface import Message, State, Store, StoreError
@@ -90,6 +90,11 @@ class Post:
         elif not self._acquaintances.is_known(message.recipient):
             fault = Refused(
                 ErrorCode.USER_NOT_FOUND, f"{message.recipient} was never seen here"
+            )
+        elif self._acquaintances.is_for_nobody(message.recipient, key_for(message)):
+            fault = Refused(
+                ErrorCode.BAD_KEY,
+                f"{message.recipient} is registered here with another key",
             )
         # Sent again it is answered, however late, and whoever has left meanwhile.
         if fault is not None and await self._store.message(message.msg_id) is None:

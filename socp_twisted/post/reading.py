@@ -19,17 +19,30 @@ POSTED_TYPES = frozenset({MSG_DIRECT, MSG_PUBLIC_CHANNEL})
 """What is kept until it is answered.  Files are not: both ends must be there."""
 
 _FOR_KEY = "recipient_key"
-"""Kept with a message, and never sent: SHA-256 of the key of whom it is for."""
+"""
+Kept with a message, and never sent: SHA-256 of the text of the key that it is for.
+
+It is comparable with what is known of who is online, since a key has one spelling: none
+other is let in, nor taken from another server (``mesh.is_key``), and none can be sealed
+for.  Who is online, and of whom no key was told, is given what waits for their id, but
+not what is for a key with which a login was shown before.
+"""
 
 AT_ONCE = "handed over as soon as it was kept"
 """Noted of a message that nobody acknowledges: on disk before it leaves."""
 
 
+def key_for(message: Message) -> str:
+    """Return SHA-256 of the key that a message is for, or nothing."""
+    key: str = message.payload.get(_FOR_KEY, "")
+    return key
+
+
 def unpacked(message: Message) -> tuple[dict[str, Any], str]:
     """Return what is sent of a message, and the hash of the key that it is for."""
     content = dict(message.payload)
-    key = content.pop(_FOR_KEY, "")
-    return content, key
+    content.pop(_FOR_KEY, None)
+    return content, key_for(message)
 
 
 class Reading:
@@ -61,7 +74,8 @@ class Reading:
         name = hashlib.blake2b(
             (content + told.ciphertext).encode("ascii"), digest_size=16
         )
-        key = self._mesh.user_key(to)
+        # Else a stranger who was seen under the id would keep it from whom it is for.
+        key = told.recipient_key.lower() or self._mesh.user_key(to)
         # If nobody will answer for it: one visit to the disk instead of three.
         at_once = self._arrives_at_once(to, key)
         return Message(
@@ -83,7 +97,7 @@ class Reading:
         flow = self._flows.get(to)
         return (
             to in self._mesh.directory.local_users
-            and (flow is None or flow.is_idle)
+            and (flow is None or flow.is_clear)
             and not self._mesh.can(to, EXTRA_RECEIPTS)
             and self._acquaintances.is_for(to, key)
         )

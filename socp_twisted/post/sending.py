@@ -10,7 +10,7 @@ from socp_twisted.overlay.content import BY_USER_TYPE, Sent, dispatch
 from socp_twisted.overlay.effects import Effect
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.post.acquaintances import Acquaintances
-from socp_twisted.post.flow import AGAIN_AFTER, WINDOW, Flow, Way
+from socp_twisted.post.flow import AGAIN_AFTER, SELDOM, WINDOW, Flow, Way
 from socp_twisted.post.reading import unpacked
 from socp_twisted.post.tidings import Tidings
 from socp_twisted.store.interface import Message, State, Store, StoreError
@@ -69,22 +69,18 @@ class Sending:
         self.forget(message.msg_id)
         if not self._acquaintances.is_for(message.recipient, key):
             # Somebody else uses the name: it waits for whom it was meant.
-            again = self._mesh.now + AGAIN_AFTER
+            if not self._hold:
+                why = f"{message.recipient} is online with another key"
+                return await self._cannot(message, ErrorCode.BAD_KEY, why)
+            again = self._mesh.now + SELDOM
             flow.aside[message.msg_id] = Way("", again, message.sender, again=again)
             return await self._tidings.tell_queued(message)
         if self._mesh.now_ms - message.accepted_at > ANSWER_TIMEOUT * 1000:
             content["held"] = True
         sent = self.dispatch(message, content)
         if sent is None and not self._hold:
-            code, detail = ErrorCode.USER_NOT_FOUND, "cannot be reached now"
-            failed = await self._store.settle(
-                message.msg_id,
-                State.FAILED,
-                code,
-                f"{message.recipient} {detail}",
-                told=self._tidings.is_here(message.sender),
-            )
-            return await self._tidings.tell(failed) if failed is not None else []
+            why = f"{message.recipient} cannot be reached now"
+            return await self._cannot(message, ErrorCode.USER_NOT_FOUND, why)
         if sent is None:
             self._stall(flow)
             return await self._tidings.tell_queued(message)
@@ -109,6 +105,17 @@ class Sending:
             return await self._tidings.tell_queued(message)
         tidings = await self._tidings.tell(settled, sent.status) if settled else []
         return [*sent.effects, *tidings]
+
+    async def _cannot(self, message: Message, code: str, detail: str) -> list[Effect]:
+        """Give up what may not wait; say what its sender is told."""
+        failed = await self._store.settle(
+            message.msg_id,
+            State.FAILED,
+            code,
+            detail,
+            told=self._tidings.is_here(message.sender),
+        )
+        return await self._tidings.tell(failed) if failed is not None else []
 
     def _stall(self, flow: Flow) -> None:
         """Begin again from the oldest, once the recipient is seen."""

@@ -76,6 +76,11 @@ class PublicKey:
         """Return SHA-256 of the DER form, in hex, in groups of four."""
         return fingerprint(self.text)
 
+    @property
+    def text_hash(self) -> str:
+        """Return SHA-256 of the text in hex: how a message names its recipient's."""
+        return hashlib.sha256(self.text.encode("ascii")).hexdigest()
+
 
 def fingerprint(text: str) -> str:
     """Return SHA-256 of a public key's DER form, in hex, in groups of four."""

@@ -20,6 +20,7 @@ MAX_SIGNATURE = 2048
 """Characters: RSA-4096 has 683, and clients read no longer ones."""
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
 def wire_field(
@@ -71,6 +72,11 @@ def is_list_of(check: Check, limit: int) -> Check:
 def is_plain_id(value: object) -> bool:
     """Say whether this may name a file, or a key of the public channel."""
     return type(value) is str and _PLAIN_ID.match(value) is not None
+
+
+def is_sha256(value: object) -> bool:
+    """Say whether this is SHA-256 of something, in hex."""
+    return type(value) is str and _SHA256.match(value) is not None
 
 
 def is_base64url(value: Any) -> bool:
@@ -132,6 +138,14 @@ def a_plain_id() -> Any:
 def a_public_key(default: Any = ...) -> Any:
     """Declare a key's text; whether it is a key is for ``trust`` to say."""
     return wire_field(is_text(2048), "a public key in base64url", default)
+
+
+def a_sha256(default: Any = ...) -> Any:
+    """Declare SHA-256 of something, in hex."""
+    what = "64 hexadecimal digits"
+    if default is ...:
+        return wire_field(is_sha256, what)
+    return wire_field(lambda v: v == "" or is_sha256(v), what, default)
 
 
 def a_ciphertext() -> Any:

@@ -1,12 +1,12 @@
 """What do the frames of a file carry?  (SOCP 9.4, and FILE_ANSWER, which is ours)"""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from socp_twisted.wire.payloads.fields import (
     a_plain_id,
     a_public_key,
+    a_sha256,
     a_signature,
     is_base64url,
     is_bool,
@@ -22,8 +22,6 @@ from socp_twisted.wire.payloads.payload import Payload
 MAX_FILE = 100 * 1024 * 1024
 """Bytes of a file that the servers of this project carry."""
 
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
-
 
 def _is_file_name(value: Any) -> bool:
     return (
@@ -35,10 +33,6 @@ def _is_file_name(value: Any) -> bool:
     )
 
 
-def _is_sha256(value: Any) -> bool:
-    return type(value) is str and _SHA256.match(value) is not None
-
-
 @dataclass(frozen=True, slots=True)
 class FileStart(Payload):
     """FILE_START: a file is offered; ours adds a sealed and signed manifest."""
@@ -46,7 +40,7 @@ class FileStart(Payload):
     file_id: str = a_plain_id()
     name: str = wire_field(_is_file_name, "a plain file name of 1 to 255 bytes")
     size: int = wire_field(is_integer(0, MAX_FILE), f"0 to {MAX_FILE} bytes")
-    sha256: str = wire_field(_is_sha256, "64 hexadecimal digits")
+    sha256: str = a_sha256()
     mode: str = wire_field(
         lambda value: value in ("dm", "public"), "dm or public", "dm"
     )

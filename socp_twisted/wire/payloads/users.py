@@ -6,6 +6,7 @@ from typing import Any
 from socp_twisted.wire.payloads.fields import (
     a_ciphertext,
     a_public_key,
+    a_sha256,
     a_signature,
     an_id,
     is_bool,
@@ -67,3 +68,4 @@ class MsgDirect(Payload):
     content_sig: str = a_signature()
     sender: str = perhaps_an_id()  # dialect: in the payload, or in the envelope
     to: str = perhaps_an_id()
+    recipient_key: str = a_sha256("")  # ours: of the text of the key it is sealed for
