@@ -3,13 +3,17 @@
 from collections import Counter
 from typing import Any
 
+from socp_twisted.client import events as told
 from socp_twisted.overlay.directory import key_hash
+from socp_twisted.wire.encoding import parse_object
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import MSG_DIRECT, MSG_PUBLIC_CHANNEL
+from tests.client_peer import Server, SessionCase
 from tests.keyring import key_of, pub_of
 from tests.payload_values import WRONG
 from tests.posting import CountingStore, PostTestCase, put_disk
 from tests.support import Site
+from tests.talkers import Talker, TalkingCase
 from tests.users import Person, UserTestCase
 
 STRANGER = "srv-d"
@@ -225,3 +229,62 @@ class NothingHeldTests(UserTestCase):
         alice.tell("bob", id="n", **named())
         self.assertEqual(alice.outcomes(), [("n", "delivered")])
         bob.only("USER_DELIVER")
+
+
+class ClientTests(TalkingCase):
+    """A real client says which key it has sealed for: the one it has pinned."""
+
+    def said(self, talker: Talker, kind: str) -> list[dict[str, Any]]:
+        """Return the payloads that a client has sent of one type."""
+        frames = [parse_object(frame) for frame in talker.said]
+        return [frame["payload"] for frame in frames if frame["type"] == kind]
+
+    def test_stranger(self) -> None:
+        """Alice is away when a stranger comes as bob, and goes: hers is bob's."""
+        a, b = self.pair()
+        alice, bob = self.enter(a, "alice"), self.enter(b, "bob")
+        bob.leave()
+        self.talk()
+        alice.lose()
+        self.enter(b, "bob", key=STRANGER).leave()
+        self.talk()
+        alice.come_back()
+        message_id = alice.session.tell("bob", "hello", self.now())
+        self.talk()
+        self.assertEqual(alice.outcomes(message_id), [("bob", "Queued")])
+        bob = self.talker(b, "bob")
+        bob.session.login(self.now())
+        self.talk()
+        self.assertEqual(bob.texts(), ["hello"])
+        self.assertEqual(len(alice.told(told.Delivered)), 1)
+        [sent] = self.said(alice, MSG_DIRECT)
+        self.assertEqual(sent["recipient_key"], named()["recipient_key"])
+
+    def test_to_a_member(self) -> None:
+        """To everybody, where it is sealed for each, it is said of each."""
+        a = self.start()
+        members = [self.person(a, name) for name in ("bob", "carol")]
+        alice = self.enter(a, "alice")
+        alice.session.all("hello", self.now())
+        self.talk()
+        sent = self.said(alice, MSG_PUBLIC_CHANNEL)
+        names = {one["recipient_key"] for one in sent}
+        expected = {key_of(one.key).public.text_hash for one in members}
+        self.assertEqual(names, expected)
+
+
+class OthersServerTests(SessionCase):
+    """A server that confirms nothing keeps nothing, and is told as before."""
+
+    def test_original(self) -> None:
+        """Only what the standard has, to such a server."""
+        for style, is_said in (("original", False), ("ours", True)):
+            self.server = Server(style=style)
+            for user in self.both():
+                self.server.arrive(user)
+            alice = self.server.users[0]
+            self.server.pump()
+            alice.session.tell("bob", "hello", self.server.now)
+            self.server.pump()
+            [frame] = alice.frames(MSG_DIRECT)
+            self.assertEqual("recipient_key" in frame["payload"], is_said, style)

@@ -152,7 +152,8 @@ class Messages:
         again: str = "",
     ) -> int:
         outbox, key, to = self._outbox, self._key(), contact.user_id
-        ciphertexts = seal_text(public_key(contact.key), contact.extras, text)
+        recipient = public_key(contact.key)
+        ciphertexts = seal_text(recipient, contact.extras, text)
         parts = _Parts(message_id, to, public, len(ciphertexts))
         type = MSG_PUBLIC_CHANNEL if public else MSG_DIRECT
         for ciphertext in ciphertexts:
@@ -162,6 +163,9 @@ class Messages:
                 if public
                 else direct_payload(key, ciphertext, outbox.sender, to, ts)
             )
+            if outbox.confirms:
+                # Such a server keeps it: for this key, whoever has used the id since.
+                payload["recipient_key"] = recipient.text_hash
             if again and len(ciphertexts) == 1:
                 # Parts of a text are no copy of it, and may be alike: none is left out.
                 payload["again"] = again
