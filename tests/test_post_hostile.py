@@ -179,6 +179,42 @@ class ThievingServerTests(PostTestCase):
         self.network.pass_time(30)
         self.assertEqual(self.given(self.person(self.b, "carol", "srv-e")), [sent])
 
+    def test_second_device(self) -> None:
+        """He came in without a login; with his second device it is shown."""
+        first = self.person(self.b)
+        first.greet("bob")
+        self.assertNotIn("bob", self.a.online())
+        bob = self.person(self.b, "bob")
+        self.assertEqual(self.a.online()["bob"], "srv-b")
+        self.assertEqual(self.given(bob), [self.sent])
+
+    def test_claimed_before_shown(self) -> None:
+        """Who claims her before she shows a login has her no more than others."""
+        carol = self.person(self.b)
+        carol.greet("carol", "srv-e")
+        self.eve.advertise("carol", key="srv-e")
+        carol.prove(carol.proof(server="srv-b"))
+        carol.leave()
+        self.assertNotIn("carol", self.a.online())
+
+    def test_claimed_first(self) -> None:
+        """Who said first that she was there has her no more once a login is shown."""
+        self.eve.advertise("carol", key="srv-e")
+        self.assertEqual(self.a.online()["carol"], "srv-c")
+        carol = self.person(self.b, "carol", "srv-e", nonce="a nonce")
+        self.assertEqual(self.a.online()["carol"], "srv-b")
+        sent = self.alice.tell("carol", id="n")
+        self.assertEqual(self.given(carol), [sent])
+        self.assertEqual(self.eve.of("SERVER_DELIVER"), [])
+
+    def test_claimed_first_then_left(self) -> None:
+        """Nor has she gone there when she has left, nor when she was here."""
+        self.eve.advertise("carol", key="srv-e")
+        for site in (self.a, self.b):
+            self.person(site, "carol", "srv-e", nonce="a nonce").leave()
+            self.assertNotIn("carol", self.a.online())
+            self.assertNotIn("carol", self.b.online())
+
     def test_introducer_of_others(self) -> None:
         """One that is not of this project cannot: the operator vouches for it."""
         self.a.node.mesh.introducer_keys = frozenset(map(pub_of, ("srv-c", "srv-e")))

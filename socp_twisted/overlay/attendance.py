@@ -7,7 +7,7 @@ id that nobody registered, by the signature of the HELLO or of its first message
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -93,7 +93,9 @@ def greet_user(
     """
     profile = claim.profile
     if party.stage is not Stage.USER:
-        check_free(mesh, claim.user_id, claim.pubkey, at_home=at_home)
+        # Who sends a nonce signs ours, too: then the login can be shown to others.
+        shows = bool(envelope.payload.get("nonce"))
+        check_free(mesh, claim.user_id, claim.pubkey, at_home=at_home, shows=shows)
         party.stage, party.at_home = Stage.GREETED, at_home
         party.name, party.key = claim.user_id, claim.pubkey
         party.hello = profile
@@ -127,16 +129,25 @@ def reserve(mesh: Mesh, user_id: str) -> None:
             party.must_log_in = True
 
 
-def check_free(mesh: Mesh, user_id: str, pubkey: str, *, at_home: bool = False) -> None:
+def check_free(
+    mesh: Mesh,
+    user_id: str,
+    pubkey: str,
+    *,
+    at_home: bool = False,
+    shows: bool = False,
+) -> None:
     """
     Raise ``Refused`` (NAME_IN_USE) unless this key may be this user here and now.
 
     What other servers say of a user who is ``at_home`` here does not count: any of them
-    could keep everybody from logging in.
+    could keep everybody from logging in.  Nor does it count against a login that
+    ``shows`` whose the key is, if they have shown none.
     """
     location = mesh.directory.user_locations.get(user_id)
     if location is not None and location.server_id != mesh.server_id:
-        if location.server_id in mesh.routes() and not at_home:
+        stands = not at_home and not (shows and location.yields_to(pubkey))
+        if stands and location.server_id in mesh.routes():
             raise Refused(
                 ErrorCode.NAME_IN_USE, f"{user_id} is online at {location.server_id}"
             )
@@ -157,7 +168,8 @@ def check_free(mesh: Mesh, user_id: str, pubkey: str, *, at_home: bool = False) 
 def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
     """Let a user in whose key has been shown to be theirs; tell everybody."""
     # Once more: somebody may have been faster.
-    check_free(mesh, party.name, party.key, at_home=party.at_home)
+    shows = bool(party.proof)
+    check_free(mesh, party.name, party.key, at_home=party.at_home, shows=shows)
     first = party.name not in mesh.directory.local_users
     if first:
         mesh.check_room(party.name, mesh.server_id)
@@ -166,6 +178,8 @@ def enter(mesh: Mesh, party: Party) -> Iterator[Effect]:
     mesh.directory.local_users.setdefault(party.name, []).append(party.link)
     told = list(_tell_profile(mesh, party.name))  # them, too
     yield from told
+    if party.proof and not told:
+        yield from show(mesh, party)
     if first:
         yield from _join_channel(mesh, party.name)
     yield Gradually(party.link, _introduce(mesh, party, first=not told), TOLD_AT_ONCE)
@@ -227,7 +241,7 @@ def _tell_profile(mesh: Mesh, user_id: str) -> Iterator[Effect]:
         mesh.now_ms,
         mesh.stamp(),
     )
-    if before is None or replace(before, ts=0, at=0) != replace(location, ts=0, at=0):
+    if location.is_news(before):
         yield from mesh.appear(user_id, location)
         yield advertise(mesh, user_id, location)
 

@@ -10,7 +10,7 @@ Who is where?  The tables of the standard, in memory.  (SOCP 5.2)
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from sys import intern
 from typing import Self
@@ -70,6 +70,8 @@ class Location:
     extras: tuple[str, ...] = ()
     ts: int = 0
     at: int = 0  # signed, in ms: when they came online, as their server counts
+    shown: bool = False
+    """Whether their server has shown that they logged in there."""
 
     @classmethod
     def of(
@@ -80,11 +82,30 @@ class Location:
         extras: tuple[str, ...] = (),
         ts: int = 0,
         at: int = 0,
+        *,
+        shown: bool = False,
     ) -> Self:
         """Return where a user is who has this key, as on the wire."""
         return cls(
-            intern(server_id), pack(pubkey), display_name, _shared(extras), ts, at
+            intern(server_id),
+            pack(pubkey),
+            display_name,
+            _shared(extras),
+            ts,
+            at,
+            shown,
         )
+
+    def is_news(self, before: "Location | None") -> bool:
+        """Say whether it tells users something that they did not know before."""
+        if before is None:
+            return True
+        same = replace(before, ts=self.ts, at=self.at, shown=self.shown)
+        return same != self
+
+    def yields_to(self, pubkey: str) -> bool:
+        """Say whether a login with this key counts for more: it was not shown here."""
+        return not self.shown and self.pubkey in ("", pubkey)
 
     @property
     def pubkey(self) -> str:

@@ -267,7 +267,8 @@ class Mesh:
             if self.has_room(user_id, server_id):
                 yield from self.appear(user_id, Location.of(server_id, pubkey, ts=ts))
         elif before.server_id == server_id:
-            yield from self.appear(user_id, replace(before, key=pack(pubkey), ts=ts))
+            told = replace(before, key=pack(pubkey), ts=ts, shown=False)
+            yield from self.appear(user_id, told)
 
     def appear(self, user_id: str, location: Location) -> Iterator[Effect]:
         """Note a user; tell our own users if that is news to them."""
@@ -277,9 +278,7 @@ class Mesh:
         if location.key:
             self.known_keys.pop(user_id, None)
         yield Seen(user_id)
-        if before is None or replace(before, ts=0, at=0) != replace(
-            location, ts=0, at=0
-        ):
+        if location.is_news(before):
             links = self.directory.user_links()
             if links:
                 yield SendAll(links, USER_ADDED, self.user_entry(user_id, location))
@@ -393,6 +392,8 @@ class Mesh:
             return
         if self.directory.is_history(server, user_id, rival.ts, rival.at):
             return
+        if not rival.shown and self.must_show_login(server, user_id, rival.pubkey):
+            return  # a login was shown since then, or they have registered
         if self.has_room(user_id, server.id):
             yield from self.appear(user_id, rival)
 

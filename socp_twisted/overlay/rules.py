@@ -127,12 +127,15 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
     ts = envelope.ts
     if before is not None and before.server_id == server.id:
         ts = max(ts, before.ts)  # a copy that took a longer way is no older word
-    location = Location.of(server.id, key, name, extras(told.meta), ts, said.signed_at)
+    shown = mesh.shows_login(server, told.user_id, key, told.meta)
+    location = Location.of(
+        server.id, key, name, extras(told.meta), ts, said.signed_at, shown=shown
+    )
     if mesh.is_impostor(told.user_id, key):
         detail = f"{told.user_id} is registered at {mesh.server_id} with another key"
         yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
-    if mesh.shows_login(server, told.user_id, key, told.meta):
+    if shown:
         mesh.prove(key)
     elif mesh.must_show_login(server, told.user_id, key):
         detail = (
@@ -145,7 +148,10 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
         yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
     if before is not None and before.server_id != server.id:
-        if before.server_id == mesh.server_id or before.server_id in mesh.routes():
+        stands = before.server_id == mesh.server_id or (
+            before.server_id in mesh.routes() and not (shown and before.yields_to(key))
+        )
+        if stands:
             mesh.claim_later(told.user_id, location)
             detail = f"{told.user_id} is online at {before.server_id}"
             yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
