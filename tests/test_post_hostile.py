@@ -101,6 +101,16 @@ class CrowdedDiskTests(PostTestCase):
         self.give(bob, *bob.of("USER_DELIVER"))
         self.assertEqual(self.eve.outcomes()[-1], ("e2", "delivered"))
 
+    def test_for_ever_on_its_way(self) -> None:
+        """Whose friend takes it again and again, and never answers, keeps no room."""
+        for _ in range(3):
+            self.reader(self.a, "bob")
+            self.network.pass_time(6)
+        self.alice.tell("carol", id="m")
+        self.give(self.carol, self.carol.only("USER_DELIVER"))
+        self.assertEqual(self.alice.outcomes(), [("m", "delivered")])
+        self.assertEqual(self.eve.outcomes()[-1], ("e2", "LIMIT"))
+
 
 class ThievingServerTests(PostTestCase):
     """Who is registered here, or has shown a login, is where one of theirs is shown."""

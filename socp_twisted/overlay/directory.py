@@ -187,7 +187,7 @@ class Directory:
             return
         theirs = len(server.users) if server is not None else 0
         elsewhere = len(known) - len(self.local_users)
-        half, most = max(limit // 2, 1), max(limit // 4 * 3, 1)
+        half, most = max(limit // 2, 1), max(limit * 3 // 4, 1)
         if len(known) >= limit:
             why = f"{limit} are known"
         elif server_id == self.server_id:

@@ -17,7 +17,7 @@ from socp_twisted.post.sending import Sending
 from socp_twisted.post.tidings import Tidings
 from socp_twisted.store.interface import Message, State, Store, StoreError
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import STALE_AFTER
+from socp_twisted.wire.vocabulary import ANSWER_TIMEOUT, STALE_AFTER
 
 
 class Post:
@@ -145,9 +145,16 @@ class Post:
         """Let whoever has most waiting give way; say whether somebody did."""
         most = self._mesh.limits.held_in_all
         detail = f"max-held-in-all: {most} wait, and you had most: it was given up"
-        for other in await self._store.giving_way(message.sender, 2 * WINDOW):
+        others = await self._store.giving_way(message.sender, 2 * WINDOW)
+        for other in others:
             if await self._sending.give_way(other, detail):
                 return True
+        # Else who lets a friend take them again and again, and never answer, keeps all.
+        answered_by = self._mesh.now_ms - ANSWER_TIMEOUT * 1000
+        for other in others:
+            if other.accepted_at < answered_by:
+                if await self._sending.give_way(other, detail, under_way=True):
+                    return True
         return False
 
     def _deliveries(self, message: Message) -> Iterator[Effect]:

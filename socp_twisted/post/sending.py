@@ -155,12 +155,19 @@ class Sending:
         await self.done(failed)
         return await self._tidings.tell(failed)
 
-    async def give_way(self, message: Message, detail: str) -> bool:
-        """Give a message up, unless it is on its way now; say whether there is room."""
+    async def give_way(
+        self, message: Message, detail: str, *, under_way: bool = False
+    ) -> bool:
+        """
+        Give a message up; say whether there is room.
+
+        What is on its way now is given up only if ``under_way`` says so: it may have
+        arrived.
+        """
         flow = self._flows.setdefault(message.recipient, Flow())
         try:
             async with flow.lock:  # or it could be read from the disk, and about to go
-                if message.msg_id in flow.under_way:
+                if message.msg_id in flow.under_way and not under_way:
                     return False
                 failed = await self._store.settle(
                     message.msg_id, State.FAILED, ErrorCode.LIMIT, detail
