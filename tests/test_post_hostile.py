@@ -198,6 +198,21 @@ class ThievingServerTests(PostTestCase):
         self.assertEqual(self.a.online()["bob"], "srv-b")
         self.assertEqual(self.given(bob), [self.sent])
 
+    def test_older_client(self) -> None:
+        """Where a login was shown they are believed to be by any other client, too."""
+        for user_id, key in (("bob", "bob"), ("carol", "srv-e")):
+            self.person(self.b, user_id, key).leave()
+            older = self.person(self.b)
+            older.greet(user_id, key)
+            self.assertEqual(self.a.online().get(user_id), "srv-b")
+            older.leave()
+            self.eve.advertise(user_id, key=key)
+            self.assertNotIn(user_id, self.a.online())
+        self.a = self.restart(self.a)
+        self.network.pass_time(30)
+        self.person(self.b).greet("carol", "srv-e")
+        self.assertEqual(self.a.online()["carol"], "srv-b")
+
     def test_claimed_before_shown(self) -> None:
         """Who claims her before she shows a login has her no more than others."""
         carol = self.person(self.b)

@@ -344,7 +344,8 @@ class AcquaintanceTests(MailTestCase):
     def test_proven(self) -> None:
         """Nor more keys than that whose logins were shown, the latest last."""
         for now, hashed in enumerate(("aa", "bb", "cc", "aa")):
-            self.wait(self.store.prove(hashed, NOW + now))
-        self.assertEqual(self.wait(self.store.proven_keys()), ["bb", "cc", "aa"])
+            self.wait(self.store.prove(hashed, f"srv-{now}", NOW + now))
+        shown = [("bb", "srv-1"), ("cc", "srv-2"), ("aa", "srv-3")]
+        self.assertEqual(list(self.wait(self.store.proven_keys()).items()), shown)
         self.wait(self.store.expire(0, 0, 0, 2))
-        self.assertEqual(self.wait(self.store.proven_keys()), ["cc", "aa"])
+        self.assertEqual(list(self.wait(self.store.proven_keys()).items()), shown[1:])

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any
 
 from socp_twisted.errors import ErrorCode, Refused
@@ -79,8 +80,8 @@ class Mesh:
     """SHA-256 of the key of each user registered here: no other's word changes it."""
     known_keys: dict[str, bytes] = field(default_factory=dict)
     """SHA-256 of the key of each user who was seen and is not online."""
-    proven_keys: dict[bytes, None] = field(default_factory=dict)
-    """SHA-256 of the keys with which logins were shown, the latest last."""
+    proven_keys: dict[bytes, str] = field(default_factory=dict)
+    """By SHA-256 of the keys with which logins were shown, where; the latest last."""
     introducer_keys: frozenset[str] = frozenset()
     """The keys of the bootstrap list: the operator's own word."""
     joins: str = JOINS_OPEN
@@ -325,22 +326,24 @@ class Mesh:
         Say whether a server's word is not enough that a user is there.
 
         It is not for who is registered here, nor for a key with which a login was shown
-        before: its owner's servers can.  An introducer that is not of this project
-        cannot, and has the operator's word.
+        before: its owner's servers can.  Who showed it last could show the same again,
+        and need not: perhaps the user has an older client now.  An introducer that is
+        not of this project cannot, and has the operator's word.
         """
         if server.pubkey in self.introducer_keys and CAP_BOUND not in server.caps:
             return False
-        return user_id in self.home_keys or self.is_proven(key_hash(pubkey))
+        shown_at = self.proven_at(key_hash(pubkey))
+        return shown_at != server.id and (user_id in self.home_keys or shown_at != "")
 
-    def is_proven(self, hashed: str) -> bool:
-        """Say whether a login with the key of this SHA-256 was shown before."""
-        return bytes.fromhex(hashed) in self.proven_keys
+    def proven_at(self, hashed: str) -> str:
+        """Return where a login with the key of this SHA-256 was shown last, if any."""
+        return self.proven_keys.get(bytes.fromhex(hashed), "")
 
-    def prove(self, pubkey: str) -> None:
-        """Note that a login with a key was shown."""
+    def prove(self, pubkey: str, server_id: str) -> None:
+        """Note that a login with a key, at this server, was shown."""
         proven = bytes.fromhex(key_hash(pubkey))
         self.proven_keys.pop(proven, None)  # the latest last
-        self.proven_keys[proven] = None
+        self.proven_keys[proven] = intern(server_id)
         if len(self.proven_keys) > self.limits.users:
             del self.proven_keys[next(iter(self.proven_keys))]
 

@@ -6,6 +6,9 @@ from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.store.interface import Acquaintance, Store
 
+UNKNOWN = "*"
+"""Where a login was shown before that was noted; no server has this name."""
+
 
 class Acquaintances:
     """Everybody who was ever online, with the key that they had."""
@@ -17,22 +20,22 @@ class Acquaintances:
         self._mesh = mesh
         self._store = store
         self._hold = hold
-        self._met: dict[str, tuple[bytes, bool]] = {}
+        self._met: dict[str, tuple[bytes, str]] = {}
 
     async def recall(self) -> None:
         """Read from the disk whose keys are known."""
         for user_id, pubkey in (await self._store.known_keys()).items():
             self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
-        for hashed in await self._store.proven_keys():
-            self._mesh.proven_keys[bytes.fromhex(hashed)] = None
+        for hashed, server_id in (await self._store.proven_keys()).items():
+            self._mesh.proven_keys[bytes.fromhex(hashed)] = server_id or UNKNOWN
 
     async def meet(self, user_id: str) -> None:
         """Remember everybody who was ever online: mail can wait for them."""
         location = self._mesh.directory.user_locations.get(user_id)
         if location is None:
             return
-        is_proven = self._mesh.is_proven(location.key_hash)
-        if self._met.get(user_id) == (location.key, is_proven):
+        shown_at = self._mesh.proven_at(location.key_hash)
+        if self._met.get(user_id) == (location.key, shown_at):
             return
         pubkey = location.pubkey
         now = self._mesh.now_ms
@@ -40,9 +43,9 @@ class Acquaintances:
         before = await self._store.meet(user)
         if len(self._met) >= self._mesh.limits.users:
             self._met.clear()
-        if is_proven:
-            await self._store.prove(location.key_hash, now)
-        self._met[user_id] = (location.key, is_proven)
+        if shown_at:
+            await self._store.prove(location.key_hash, shown_at, now)
+        self._met[user_id] = (location.key, shown_at)
         if before.pubkey not in ("", pubkey):
             self._log.warn(
                 "{user_id} has another key than before, at {server_id}",
@@ -62,7 +65,7 @@ class Acquaintances:
         if location is None or not key:
             return True
         if not location.key:  # it was not told; and whose is shown is told with it
-            return not self._mesh.is_proven(key)
+            return not self._mesh.proven_at(key)
         return location.key_hash == key
 
     def is_for_nobody(self, user_id: str, key: str) -> bool:

@@ -245,8 +245,8 @@ class Store(Protocol):
     async def meet(self, user: Acquaintance) -> Acquaintance:
         """Note that a user was seen; return what was known of them before, or this."""
 
-    async def prove(self, hashed: str, shown_at: int) -> None:
-        """Note that a login was shown, with the key of this SHA-256, in Unix ms."""
+    async def prove(self, hashed: str, server_id: str, now: int) -> None:
+        """Note that a login was shown there, with the key of this SHA-256; Unix ms."""
 
-    async def proven_keys(self) -> list[str]:
-        """Return the hashes of those keys, the latest last."""
+    async def proven_keys(self) -> dict[str, str]:
+        """Return by the hashes of those keys where that was, the latest last."""

@@ -233,19 +233,24 @@ def known_keys(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def prove(connection: sqlite3.Connection, hashed: str, shown_at: int) -> None:
+def prove(
+    connection: sqlite3.Connection, hashed: str, server_id: str, now: int
+) -> None:
     """Note that a login with this key was shown."""
     connection.execute(
-        "INSERT INTO proven_keys VALUES (?, ?) "
-        "ON CONFLICT DO UPDATE SET last_shown = excluded.last_shown",
-        (hashed, shown_at),
+        "INSERT INTO proven_keys (key_hash, server_id, last_shown) VALUES (?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET server_id = excluded.server_id, "
+        "last_shown = excluded.last_shown",
+        (hashed, server_id, now),
     )
 
 
-def proven_keys(connection: sqlite3.Connection) -> list[str]:
-    """Return whose logins were shown, who was shown last at the end."""
-    rows = connection.execute("SELECT key_hash FROM proven_keys ORDER BY last_shown")
-    return [hashed for (hashed,) in rows]
+def proven_keys(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return whose logins were shown, and where, who was shown last at the end."""
+    rows = connection.execute(
+        "SELECT key_hash, server_id FROM proven_keys ORDER BY last_shown"
+    )
+    return dict(rows.fetchall())
 
 
 def kept(connection: sqlite3.Connection, msg_id: str) -> Message | None:

@@ -255,12 +255,12 @@ class SqliteStore:
         """Note that a user was seen."""
         return await self._perform(WRITES, mail.meet, user)
 
-    async def prove(self, hashed: str, shown_at: int) -> None:
+    async def prove(self, hashed: str, server_id: str, now: int) -> None:
         """Note that a login with this key was shown."""
-        await self._perform(WRITES, mail.prove, hashed, shown_at)
+        await self._perform(WRITES, mail.prove, hashed, server_id, now)
 
-    async def proven_keys(self) -> list[str]:
-        """Return whose logins were shown."""
+    async def proven_keys(self) -> dict[str, str]:
+        """Return whose logins were shown, and where."""
         return await self._perform(READS, mail.proven_keys)
 
     async def _perform(

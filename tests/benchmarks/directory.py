@@ -33,9 +33,9 @@ class NoStore:
         """Nobody is known."""
         return {}
 
-    async def proven_keys(self) -> list[str]:
+    async def proven_keys(self) -> dict[str, str]:
         """Nobody has shown anything."""
-        return []
+        return {}
 
     async def recipients(self) -> list[str]:
         """Nothing waits."""
