@@ -255,7 +255,7 @@ class Accounts:
         ):
             return False
         party.proof = told.proof  # shown to other servers, too
-        self._mesh.prove(party.key, self._mesh.server_id)
+        self._mesh.proofs.note(key_hash(party.key), self._mesh.server_id)
         return True
 
     def _take_identity(self, party: Party, registered: User) -> None:

@@ -349,3 +349,8 @@ class AcquaintanceTests(MailTestCase):
         self.assertEqual(list(self.wait(self.store.proven_keys()).items()), shown)
         self.wait(self.store.expire(0, 0, 0, 2))
         self.assertEqual(list(self.wait(self.store.proven_keys()).items()), shown[1:])
+        for hashed in ("dd", "ee"):
+            self.wait(self.store.prove(hashed, "srv-3", NOW + 9))
+        self.wait(self.store.expire(0, 0, 0, 2))
+        kept = self.wait(self.store.proven_keys()).values()
+        self.assertEqual(sorted(kept), ["srv-2", "srv-3"])

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from sys import intern
 from typing import Any
 
 from socp_twisted.errors import ErrorCode, Refused
@@ -13,6 +12,7 @@ from socp_twisted.overlay.deliveries import Deliveries
 from socp_twisted.overlay.directory import Directory, Location, Server, key_hash, pack
 from socp_twisted.overlay.effects import Effect, LinkId, Pin, Seen, Send, SendAll
 from socp_twisted.overlay.party import Party
+from socp_twisted.overlay.proofs import Proofs
 from socp_twisted.overlay.receipts import Receipts
 from socp_twisted.overlay.reports import Reports
 from socp_twisted.overlay.spoken import Spoken
@@ -80,8 +80,7 @@ class Mesh:
     """SHA-256 of the key of each user registered here: no other's word changes it."""
     known_keys: dict[str, bytes] = field(default_factory=dict)
     """SHA-256 of the key of each user who was seen and is not online."""
-    proven_keys: dict[bytes, str] = field(default_factory=dict)
-    """By SHA-256 of the keys with which logins were shown, where; the latest last."""
+    proofs: Proofs = field(init=False)
     introducer_keys: frozenset[str] = frozenset()
     """The keys of the bootstrap list: the operator's own word."""
     joins: str = JOINS_OPEN
@@ -104,6 +103,7 @@ class Mesh:
 
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(self.limits.unanswered)
+        self.proofs = Proofs(self.limits.users)
         self.broadcasts = Broadcasts(self.limits.channel, self.limits.queued)
         self.spoken = Spoken(self.limits.seen)
 
@@ -332,20 +332,8 @@ class Mesh:
         """
         if server.pubkey in self.introducer_keys and CAP_BOUND not in server.caps:
             return False
-        shown_at = self.proven_at(key_hash(pubkey))
+        shown_at = self.proofs.place(key_hash(pubkey))
         return shown_at != server.id and (user_id in self.home_keys or shown_at != "")
-
-    def proven_at(self, hashed: str) -> str:
-        """Return where a login with the key of this SHA-256 was shown last, if any."""
-        return self.proven_keys.get(bytes.fromhex(hashed), "")
-
-    def prove(self, pubkey: str, server_id: str) -> None:
-        """Note that a login with a key, at this server, was shown."""
-        proven = bytes.fromhex(key_hash(pubkey))
-        self.proven_keys.pop(proven, None)  # the latest last
-        self.proven_keys[proven] = intern(server_id)
-        if len(self.proven_keys) > self.limits.users:
-            del self.proven_keys[next(iter(self.proven_keys))]
 
     def is_behind(self, link: LinkId) -> bool:
         """Say whether who is there reads so slowly that much more would end it."""

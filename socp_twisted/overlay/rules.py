@@ -136,7 +136,7 @@ def user_advertise(mesh: Mesh, party: Party, envelope: Envelope) -> Iterator[Eff
         yield from _report_claim(mesh, party.link, told.user_id, server.id, detail)
         return
     if shown:
-        mesh.prove(key, server.id)
+        mesh.proofs.note(location.key_hash, server.id)
     elif mesh.must_show_login(server, told.user_id, key):
         detail = (
             f"{told.user_id} is known to show their login, or at home here: show it"

@@ -27,14 +27,14 @@ class Acquaintances:
         for user_id, pubkey in (await self._store.known_keys()).items():
             self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
         for hashed, server_id in (await self._store.proven_keys()).items():
-            self._mesh.proven_keys[bytes.fromhex(hashed)] = server_id or UNKNOWN
+            self._mesh.proofs.note(hashed, server_id or UNKNOWN)
 
     async def meet(self, user_id: str) -> None:
         """Remember everybody who was ever online: mail can wait for them."""
         location = self._mesh.directory.user_locations.get(user_id)
         if location is None:
             return
-        shown_at = self._mesh.proven_at(location.key_hash)
+        shown_at = self._mesh.proofs.place(location.key_hash)
         if self._met.get(user_id) == (location.key, shown_at):
             return
         pubkey = location.pubkey
@@ -65,7 +65,7 @@ class Acquaintances:
         if location is None or not key:
             return True
         if not location.key:  # it was not told; and whose is shown is told with it
-            return not self._mesh.proven_at(key)
+            return not self._mesh.proofs.place(key)
         return location.key_hash == key
 
     def is_for_nobody(self, user_id: str, key: str) -> bool:

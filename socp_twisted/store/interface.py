@@ -238,8 +238,8 @@ class Store(Protocol):
 
         Times are those of acceptance, in milliseconds: of what waits, of what is done
         and its sender knows, of what is done and its sender does not know.
-        Of the users who were seen, and of the keys that were shown, only the ``known``
-        latest are remembered.
+        Of the users who were seen only the ``known`` latest are remembered, and as many
+        keys that were shown: the latest of each server, in equal shares.
         """
 
     async def meet(self, user: Acquaintance) -> Acquaintance:

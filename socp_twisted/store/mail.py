@@ -172,7 +172,8 @@ def expire(
     Give up what waited too long, and return it; forget what is long answered.
 
     What its sender was not told is kept for longer.  Of the users who were
-    seen, and of the keys that were shown, keep the ``known`` latest.
+    seen, keep the ``known`` latest, and of the keys that were shown the latest of each
+    server, in equal shares.
     """
     connection.execute(
         "DELETE FROM known_users WHERE user_id IN (SELECT user_id FROM known_users "
@@ -180,8 +181,10 @@ def expire(
         (known,),
     )
     connection.execute(
-        "DELETE FROM proven_keys WHERE key_hash IN (SELECT key_hash FROM proven_keys "
-        "ORDER BY last_shown DESC LIMIT -1 OFFSET ?)",
+        "DELETE FROM proven_keys WHERE key_hash IN (SELECT key_hash FROM "
+        "(SELECT key_hash, last_shown, ROW_NUMBER() OVER "
+        "(PARTITION BY server_id ORDER BY last_shown DESC) AS place FROM proven_keys) "
+        "ORDER BY place, last_shown DESC LIMIT -1 OFFSET ?)",
         (known,),
     )
     connection.execute(
