@@ -67,7 +67,7 @@ class OriginalsTests(StoreTestCase):
         self.made_by(*STANDARD, ALICE)
         self.user("alice")
         self.doCleanups()
-        self.assertEqual(self.rows("PRAGMA user_version"), [(4,)])
+        self.assertEqual(self.rows("PRAGMA user_version"), [(3,)])
         schema = self.rows("SELECT name, sql FROM sqlite_schema ORDER BY name")
         self.user("alice")
         self.doCleanups()

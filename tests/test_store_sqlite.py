@@ -337,7 +337,7 @@ class RefusedTests(StoreTestCase):
         self.made_by("CREATE TABLE users (user_id TEXT)", "PRAGMA user_version = 99")
         self.refused(
             f"the database {self.path} was written by a newer version of this "
-            "program (schema 99, this one knows 4)"
+            "program (schema 99, this one knows 3)"
         )
 
     def test_other_program(self) -> None:

@@ -6,9 +6,6 @@ from socp_twisted.overlay.directory import key_hash
 from socp_twisted.overlay.mesh import Mesh
 from socp_twisted.store.interface import Acquaintance, Store
 
-UNKNOWN = "*"
-"""Where a login was shown before that was noted; no server has this name."""
-
 
 class Acquaintances:
     """Everybody who was ever online, with the key that they had."""
@@ -27,7 +24,7 @@ class Acquaintances:
         for user_id, pubkey in (await self._store.known_keys()).items():
             self._mesh.known_keys[user_id] = bytes.fromhex(key_hash(pubkey))
         for hashed, server_id in (await self._store.proven_keys()).items():
-            self._mesh.proofs.note(hashed, server_id or UNKNOWN)
+            self._mesh.proofs.note(hashed, server_id)
 
     async def meet(self, user_id: str) -> None:
         """Remember everybody who was ever online: mail can wait for them."""
