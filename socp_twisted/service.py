@@ -233,7 +233,7 @@ class NodeService(MultiService):
         self._watch_encryption()
         if self._configuration.has_few_introducers:
             self._log.warn(
-                "{count} introducers: the standard asks for at least {wanted}",
+                "the standard asks for at least {wanted} introducers, not {count}",
                 count=len(self._configuration.introducers),
                 wanted=WANTED_INTRODUCERS,
             )

@@ -334,8 +334,11 @@ class TerminalTests(ChatTestCase):
         dora.type(", and its end\r")
         await bob.well("/expect text sender=dora 10")
         self.assertEqual(bob.texts(), ["half a line, and its end"])
-        dora.type("half typed\x03")
+        dora.type("/tell bob never mind\x03/list\r")  # as in a shell: the line is gone
+        await self.sees_text(dora, "bob  here")
+        dora.type("\x03")
         await self.gone(dora)
+        self.assertEqual(bob.texts(), ["half a line, and its end"])
         self.assertEqual(dora.code, 0, dora.story())
         self.assertTrue(key_file(dora.home, "dora").exists())
         self.assertNotIn("secret", dora.screen())
@@ -353,6 +356,8 @@ class TerminalTests(ChatTestCase):
             chat.start(node.url, pty=True)
         for chat in chats:
             await self.sees_text(chat, f"logged in as {chat.user}", 20)
+        chats[3].type("/list\r")
+        await self.sees_text(chats[3], "user-1  here")
         node.signal("STOP")
         self.addCleanup(node.signal, "CONT")
         first, second, third, fourth = chats

@@ -37,7 +37,8 @@ class RetryTests(SynchronousTestCase):
         fails = [e.attempt for e in events if isinstance(e, told.ConnectFailed)]
         self.assertEqual(dials, list(range(1, 11)))
         self.assertEqual(fails, dials)
-        self.assertIsInstance(events[-1], told.GaveUp)
+        ends = [e.attempts for e in events if isinstance(e, told.GaveUp)]
+        self.assertEqual(ends, [10])
 
     def test_open_is_no_success(self) -> None:
         """A server that accepts and hangs up is still using up the attempts."""
@@ -116,6 +117,8 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(str(why), "wrong user or password")
         self.room.reactor.advance(100)
         self.assertEqual(self.room.attempts(), 1)
+        ends = [e for e in self.room.events() if isinstance(e, told.GaveUp)]
+        self.assertEqual(ends, [told.GaveUp(self.room.client.url, 1, str(why))])
 
     def test_refused_later(self) -> None:
         """At a reconnection, a refusal that may pass uses up an attempt."""

@@ -196,7 +196,7 @@ class CommandTests(TalkTestCase):
         self.talk.tell(told.ConnectionLost("u", "x"))
         failed = self.type("/tell bob hi")
         assert isinstance(failed, Failed)
-        self.assertIn("it is being tried", failed.detail)
+        self.assertIn("not done: there is no connection; it is tried", failed.detail)
 
     def test_plain_network(self) -> None:
         """Beyond the loopback and without TLS there is a warning."""

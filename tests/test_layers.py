@@ -34,6 +34,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         (*PURE, "trust", "overlay.effects", "overlay.admission", "net"),
         {*NETWORK, "cryptography"},
     ),
+    "net.reasons": ((), NETWORK),
     "net.tls": (("errors", "wire.encoding"), {*NETWORK, "cryptography"}),
     "reader": ((*PURE, "trust", "overlay", "reader"), set()),
     "accounts": ((*NODE, "locks", "accounts"), {"twisted", "zope"}),
@@ -78,7 +79,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "client.worker": (CLIENT, {"cryptography", "twisted"}),
     "client.stream": (CLIENT, {"twisted"}),
     "client.online": (CLIENT, {"cryptography", "twisted"}),
-    "client.dialing": ((*CLIENT, "net.tls"), NETWORK),
+    "client.dialing": ((*CLIENT, "net.reasons", "net.tls"), NETWORK),
     "client.connection": ((*CLIENT, "net.tls"), {*NETWORK, "cryptography"}),
     "client.terminal": (CLIENT, {*NETWORK, "prompt_toolkit"}),
 }

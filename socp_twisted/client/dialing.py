@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.python.failure import Failure
 
+from socp_twisted.net.reasons import why_not_connected
 from socp_twisted.net.tls import Checked, Trust, tls_exporter
 from socp_twisted.wire.limits import Limits
 from socp_twisted.wire.vocabulary import (
@@ -173,6 +174,11 @@ class Dialing(WebSocketClientFactory, ReconnectingClientFactory):
             self._link.hang_up()
 
     @property
+    def attempts(self) -> int:
+        """Say how many attempts this cycle has had: 1 to 10."""
+        return min(max(self.retries, 0) + 1, MAX_ATTEMPTS)
+
+    @property
     def up(self) -> bool:
         """Say whether somebody was logged in on the latest connection."""
         return self._up
@@ -192,7 +198,7 @@ class Dialing(WebSocketClientFactory, ReconnectingClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Nobody listens there."""
-        self._ended(connector, reason.getErrorMessage())
+        self._ended(connector, why_not_connected(reason, _CONNECT_TIMEOUT))
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
         """A handshake that failed arrives here too."""

@@ -318,9 +318,11 @@ class Online:
             self._link.hang_up()
 
     def _give_up(self, code: ErrorCode, detail: str) -> None:
+        if self._gave_up:
+            return  # refused, and then hung up on for the same
         self._why, self._gave_up = "", True
+        self._tell(told.GaveUp(self.url, self._dialing.attempts, detail))
         self._dialing.stop()
-        self._tell(told.GaveUp(self.url, MAX_ATTEMPTS, detail))
         self._waiters.settle("start", Refused(code, detail))
         if self._link is None:
             self._quietly(self._lost(detail))  # what waited for it waits in vain

@@ -3,15 +3,6 @@
 from collections.abc import Callable
 
 from autobahn.twisted.websocket import WebSocketClientFactory, connectWS
-from twisted.internet.error import (
-    ConnectBindError,
-    ConnectionRefusedError,
-    DNSLookupError,
-    NoRouteError,
-    TCPTimedOutError,
-    TimeoutError,
-    UserError,
-)
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
@@ -23,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from socp_twisted.net.link import DialledLink, Link, Owner, shared_options
+from socp_twisted.net.reasons import why_no_link, why_not_connected
 from socp_twisted.net.tls import Trust
 from socp_twisted.wire.addresses import is_loopback
 
@@ -162,14 +154,14 @@ class PeerFactory(WebSocketClientFactory, ReconnectingClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """No connection: refused, unreachable, no such name, no answer."""
-        self._failed(connector, _why_not_connected(reason))
+        self._failed(connector, why_not_connected(reason, CONNECT_TIMEOUT))
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
         """The connection is gone; the link knows why better than Twisted does."""
         link, self.link = self.link, None
         fault = link.fault if link is not None else ""
         if self._up_at is None:
-            self._failed(connector, _why_no_link(fault))
+            self._failed(connector, why_no_link(fault))
             return
         lasted = self.clock.seconds() - self._up_at
         self._up_at = None
@@ -217,32 +209,3 @@ class PeerFactory(WebSocketClientFactory, ReconnectingClientFactory):
             self._busy = False  # it has linked to us meanwhile
             return
         self.retry(connector)
-
-
-_NOT_CONNECTED: tuple[tuple[type[Exception], str], ...] = (
-    (ConnectionRefusedError, "connection refused"),
-    (DNSLookupError, "name not found"),
-    (NoRouteError, "unreachable: no route to host"),
-    (TCPTimedOutError, "unreachable: no answer"),
-    (TimeoutError, f"unreachable: no answer within {CONNECT_TIMEOUT} s"),
-    (ConnectBindError, "cannot use the local address"),
-    (UserError, "given up"),
-)
-
-
-def _why_not_connected(reason: Failure) -> str:
-    for kind, sentence in _NOT_CONNECTED:
-        if isinstance(reason.value, kind):
-            return sentence
-    return f"unreachable: {reason.getErrorMessage()}"
-
-
-def _why_no_link(fault: str) -> str:
-    """Say in our words what Autobahn said of a handshake that failed."""
-    if "upgrade failed" in fault or "HTTP" in fault:
-        return f"speaks HTTP but no WebSocket: {fault}"
-    if "opening handshake timeout" in fault:
-        return "accepts the connection but speaks no WebSocket: no answer within 10 s"
-    if not fault or "peer dropped" in fault or "closed uncleanly" in fault:
-        return "hung up in the middle of the handshake"
-    return fault

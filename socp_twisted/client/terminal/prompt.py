@@ -9,6 +9,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app_or_none
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import DummyHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.threads import deferToThread
@@ -42,6 +43,20 @@ def _cancelled(why: Failure) -> None:
     why.trap(CancelledError)
 
 
+def _keys() -> KeyBindings:
+    """Return what Ctrl-C does, as in a shell: it drops what was typed, or leaves."""
+    keys = KeyBindings()
+
+    @keys.add("c-c")
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+    return keys
+
+
 class Terminal:
     """One person at one terminal."""
 
@@ -62,6 +77,7 @@ class Terminal:
             complete_while_typing=False,
             reserve_space_for_menu=4,
             style=STYLE,
+            key_bindings=_keys(),
         )
         self._screen = Screen(
             reactor, Show(picture, terse=True), output=self._lines.output
@@ -151,9 +167,10 @@ class Terminal:
         passphrase = self._settings.passphrase
         if not passphrase:
             self._say(
-                f"{user} has no key here yet, so a new account is made. Its passphrase "
-                "protects the key,\nhere and in the copy that the server keeps without "
-                "being able to read it.\nYou have this account already? Leave it empty."
+                f"{user} has no key here yet, so a new account is made.\n"
+                "Its passphrase protects the key, here and in the copy that the server "
+                "keeps\nwithout being able to read it. You have this account already? "
+                "Leave it empty."
             )
             passphrase = await self._new_passphrase(user) or ""
         if passphrase:

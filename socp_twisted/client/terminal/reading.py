@@ -288,7 +288,11 @@ WORDS: Final[Mapping[str, Word]] = {
         _expect,
     ),
     "help": Word("/help [command]", "this list", _help),
-    "quit": Word("/quit", "leave; so do Ctrl-C and Ctrl-D", _bare(Quit(), "quit")),
+    "quit": Word(
+        "/quit",
+        "leave; so does Ctrl-C or Ctrl-D on an empty line",
+        _bare(Quit(), "quit"),
+    ),
 }
 """What may follow the slash."""
 

@@ -226,8 +226,8 @@ class Talk(Entrance):
             await self._arrival()
         state = self.picture.state
         if state is not State.IN:
-            trying = "it is being tried" if state is State.TRYING else "/login tries it"
-            raise NotUnderstood(f"there is no connection; {trying}")
+            trying = "it is tried" if state is State.TRYING else "/login tries"
+            raise NotUnderstood(f"not done: there is no connection; {trying} again")
         return self.client
 
     def _nobody(self) -> str:
