@@ -22,7 +22,14 @@ from tests.vector_files import private, public
 
 NOW = 1_790_000_000_000
 ADDRESS = "ws://127.0.0.1:8765"
-EXTRAS = ["blocks", "channel-key", "files-256k", "files-aes", "receipts"]
+EXTRAS = [
+    "files-asked",
+    "blocks",
+    "channel-key",
+    "files-aes",
+    "files-256k",
+    "receipts",
+]
 
 E = TypeVar("E")
 

@@ -1,5 +1,7 @@
 """How does a client come online, and stay there?"""
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,6 +41,25 @@ class RetryTests(SynchronousTestCase):
         self.assertEqual(fails, dials)
         ends = [e.attempts for e in events if isinstance(e, told.GaveUp)]
         self.assertEqual(ends, [10])
+
+    def test_starts_anew(self) -> None:
+        """Who starts anew as soon as they are told waits for the new login."""
+        begun: list[Any] = []
+
+        async def watch() -> None:
+            async for event in self.room.client.events():
+                if isinstance(event, told.GaveUp):
+                    begun.append(self.room.run(self.room.client.start()))
+
+        self.room.run(watch())
+        for _ in range(10):
+            self.room.refuse()
+            self.room.reactor.advance(5)
+        self.failureResultOf(self.started, Refused)
+        [again] = begun
+        self.assertNoResult(again)
+        self.room.open()
+        self.successResultOf(again)
 
     def test_open_is_no_success(self) -> None:
         """A server that accepts and hangs up is still using up the attempts."""

@@ -163,6 +163,26 @@ class OfferTests(FileCase):
         self.assertEqual(len(self.alice.told(told.FileFailed)), 1)
         self.assertEqual(len(self.bob.told(told.FileFailed)), 1)
 
+    def test_not_shown(self) -> None:
+        """An offer that was lost on its last way is no question for ten minutes."""
+        self.patch(self.bob.session, "receive", lambda *frame: None)
+        self.send(self.file(10))
+        self.server.tick(29)
+        self.assertEqual(self.alice.told(told.FileFailed), [])
+        self.server.tick(2)
+        [failed] = self.alice.told(told.FileFailed)
+        self.assertEqual(failed.reason, "their client does not answer")
+
+    def test_shown(self) -> None:
+        """Who was asked has time, and who is asked by an older client, too."""
+        file_id = self.send(self.file(10))
+        [answer] = self.bob.frames("FILE_ANSWER")
+        self.assertEqual(answer["payload"]["asked"], True)
+        self.server.tick(590)
+        self.bob.session.accept_file(file_id, NOW)
+        self.server.pump()
+        self.assertEqual(len(self.alice.told(told.FileSent)), 1)
+
     def test_unknown(self) -> None:
         """What was not offered cannot be accepted or stopped."""
         with self.assertRaises(Refused):
@@ -212,6 +232,23 @@ class BreakOffTests(FileCase):
             user.session.lost(NOW, "cut off")
         self.server.pump()
         self.assert_both_failed("cut off")
+
+    def test_new_connection(self) -> None:
+        """Who was offered it on a connection before this one says so, once."""
+        file_id = self.half()
+        self.bob.session.lost(NOW, "cut off")
+        self.bob.session.files._receiving._closed.clear()  # as a new process
+        late = {"file_id": file_id, "sender": "alice", "index": 9, "ciphertext": "AAAA"}
+        before = len(self.bob.frames("FILE_ANSWER"))
+        self.bob.session.connected()
+        self.bob.session.login(NOW)
+        self.server.pump()
+        for _ in range(2):
+            self.server.say(self.bob, "FILE_CHUNK_DELIVER", late)
+        self.server.pump()
+        self.assertEqual(len(self.bob.frames("FILE_ANSWER")), before + 1)
+        [failed] = self.alice.told(told.FileFailed)
+        self.assertEqual(failed.reason, "the offer is lost")
 
     def test_sender_leaves(self) -> None:
         """The other user leaves."""

@@ -13,6 +13,7 @@ from socp_twisted.wire.vocabulary import (
     AGENT,
     CAP_ACKS,
     CAP_CHANNEL,
+    EXTRA_ASKED,
     EXTRA_BLOCKS,
     EXTRA_CHANNEL,
     EXTRA_FILES,
@@ -23,7 +24,14 @@ from socp_twisted.wire.vocabulary import (
 MAX_NAME: Final = 64
 """Characters of a display name: servers of this project drop longer ones."""
 
-_EXTRAS: Final = [EXTRA_BLOCKS, EXTRA_CHANNEL, EXTRA_FILES, EXTRA_LARGE, EXTRA_RECEIPTS]
+_EXTRAS: Final = [
+    EXTRA_ASKED,
+    EXTRA_BLOCKS,
+    EXTRA_CHANNEL,
+    EXTRA_FILES,
+    EXTRA_LARGE,
+    EXTRA_RECEIPTS,
+]
 
 
 def hello(account: Account, challenge: str, tls_exporter: str) -> dict[str, Any]:

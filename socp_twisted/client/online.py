@@ -321,11 +321,14 @@ class Online:
         if self._gave_up:
             return  # refused, and then hung up on for the same
         self._why, self._gave_up = "", True
-        self._tell(told.GaveUp(self.url, self._dialing.attempts, detail))
+        attempts = self._dialing.attempts
         self._dialing.stop()
-        self._waiters.settle("start", Refused(code, detail))
         if self._link is None:
             self._quietly(self._lost(detail))  # what waited for it waits in vain
+        # Whoever hears of it may start anew, and then waits for another answer.
+        refuse = self._waiters.take("start")
+        self._tell(told.GaveUp(self.url, attempts, detail))
+        refuse(Refused(code, detail))
 
     def _not_delivered(self, event: told.NotDelivered) -> None:
         refusal = as_refused(event.code, event.detail)

@@ -27,13 +27,16 @@ from socp_twisted.errors import (
 )
 from socp_twisted.trust.signatures import check, direct_content
 from socp_twisted.wire.envelope import Envelope
-from socp_twisted.wire.vocabulary import EXTRA_FILES, FILE_ANSWER
+from socp_twisted.wire.vocabulary import EXTRA_ASKED, EXTRA_FILES, FILE_ANSWER
 
 MAX_INCOMING: Final = 16
 MAX_UNSIGNED: Final = 2
 """Transfers of the standard's kind: they fill the disk before anybody was asked."""
 
+OFFER_MS: Final = 30_000
+"""For an offer to be shown, by a client that says so ..."""
 DECISION_MS: Final = 600_000
+"""... and for their user to decide."""
 SILENCE_MS: Final = 60_000
 
 
@@ -144,10 +147,12 @@ class Receiving:
             return
         if not question:
             self.accept(file_id, now)
+        elif EXTRA_ASKED in self._contacts.extras(one.sender):
+            self._answer(one, False, "", now, asked=True)
 
     def chunk(self, envelope: Envelope, now: int) -> None:
         """FILE_CHUNK_DELIVER: the next piece, and no other, goes to disk."""
-        one = self._find(envelope)
+        one = self._find(envelope, now)
         if one is None:
             return
         key, payload = self._account.key, envelope.payload
@@ -179,7 +184,7 @@ class Receiving:
 
     def end(self, envelope: Envelope, now: int) -> None:
         """FILE_END_DELIVER: whole, right and named; or gone."""
-        one = self._find(envelope)
+        one = self._find(envelope, now)
         if one is None:
             return
         payload = envelope.payload
@@ -241,10 +246,22 @@ class Receiving:
         name = disk.safe_name(manifest.name)
         return _Incoming(sender, manifest, name, signed, now + DECISION_MS)
 
-    def _find(self, envelope: Envelope) -> _Incoming | None:
+    def _find(self, envelope: Envelope, now: int) -> _Incoming | None:
         sender, file_id = subject(envelope)
         one = self._open.get(file_id)
         if one is None and file_id in self._closed:
+            return None
+        if one is None and EXTRA_FILES in self._contacts.extras(sender):
+            # Offered on a connection that is gone: they need not wait for the end.
+            self._closed.append(file_id)
+            answer = {
+                "file_id": file_id,
+                "accept": False,
+                "reason": "the offer is lost",
+            }
+            self._outbox.send(
+                FILE_ANSWER, sender, answer, now, settle=lambda outcome, now: None
+            )
             return None
         if one is None or one.sender != sender:
             raise MalformedFrame("part of a file that was never offered")
@@ -278,14 +295,22 @@ class Receiving:
         )
 
     def _answer(
-        self, one: _Incoming, accept: bool, reason: str, now: int, done: bool = False
+        self,
+        one: _Incoming,
+        accept: bool,
+        reason: str,
+        now: int,
+        *,
+        done: bool = False,
+        asked: bool = False,
     ) -> None:
         if not one.signed:
             return  # the standard has no answers
         file_id = one.manifest.file_id
         payload = {"file_id": file_id, "accept": accept, "reason": reason}
-        if done:
-            payload["done"] = True
+        for name, is_so in (("done", done), ("asked", asked)):
+            if is_so:
+                payload[name] = True
 
         def settle(outcome: Outcome, now: int) -> None:
             if not outcome.ok and file_id in self._open:

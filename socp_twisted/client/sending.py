@@ -23,7 +23,7 @@ from socp_twisted.client.manifest import (
     subject,
 )
 from socp_twisted.client.outbox import Outbox, Outcome
-from socp_twisted.client.receiving import DECISION_MS, SILENCE_MS, progressed
+from socp_twisted.client.receiving import DECISION_MS, OFFER_MS, SILENCE_MS, progressed
 from socp_twisted.errors import ConfigurationError, ErrorCode, Refused
 from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.signatures import direct_content, sign
@@ -31,6 +31,7 @@ from socp_twisted.wire.encoding import b64u_encode
 from socp_twisted.wire.envelope import Envelope
 from socp_twisted.wire.payloads import MAX_FILE
 from socp_twisted.wire.vocabulary import (
+    EXTRA_ASKED,
     EXTRA_FILES,
     FILE_CHUNK,
     FILE_END,
@@ -53,6 +54,8 @@ class _Outgoing:
     path: Path
     waits: bool
     """Whether the recipient's client answers FILE_START before the chunks go."""
+    shown: bool
+    """Whether their user was asked, as far as that is ever said."""
     chunk: int
     file: BinaryIO | None = None
     index: int = 0
@@ -117,7 +120,8 @@ class Sending:
             )
             chunk = chunk_size(manifest.secret, contact.extras)
             ids[contact.user_id] = manifest.file_id
-            one = _Outgoing(contact, manifest, path, aes, chunk)
+            shown = EXTRA_ASKED not in contact.extras
+            one = _Outgoing(contact, manifest, path, aes, shown, chunk)
             if contact.trusted:
                 self._queue.append(one)
             else:
@@ -143,7 +147,10 @@ class Sending:
         if one is None or one.contact.user_id != sender:
             return  # it crossed with our end of the transfer
         payload = envelope.payload
-        if payload.get("accept") is not True:
+        if payload.get("asked") is True:
+            if not (one.shown or one.going):
+                one.shown, one.deadline = True, now + DECISION_MS
+        elif payload.get("accept") is not True:
             reason = field_text(payload, "reason", 1024, default="")
             self._abort(one, reason or "declined", now)
         elif payload.get("done") is True:
@@ -159,13 +166,7 @@ class Sending:
         """Give up on who does not answer; return whether more is due very soon."""
         for one in list(self._open.values()):
             if one.deadline and one.deadline <= now:
-                self._abort(
-                    one,
-                    "whether it arrived whole is not known: no final answer"
-                    if one.ended
-                    else "nobody accepted it in time",
-                    now,
-                )
+                self._abort(one, _silence(one), now)
             elif one.going and not self._outbox.confirms:
                 self._pump(one, now)
         return any(one.going for one in self._open.values()) and (
@@ -213,7 +214,7 @@ class Sending:
         }
         self._send(one, FILE_START, payload, now, ts=ts)
         if one.waits:
-            one.deadline = now + DECISION_MS
+            one.deadline = now + (DECISION_MS if one.shown else OFFER_MS)
         else:
             one.going = True
             self._pump(one, now)
@@ -340,6 +341,15 @@ class Sending:
         self._open.pop(one.manifest.file_id, None)
         if one.file is not None:
             one.file.close()
+
+
+def _silence(one: _Outgoing) -> str:
+    """Say what it means that nothing more was heard of a transfer."""
+    if one.ended:
+        return "whether it arrived whole is not known: no final answer"
+    if one.shown:
+        return "nobody accepted it in time"
+    return "their client does not answer"
 
 
 def _measure(path: Path) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """Who waits for what?  The stream of events, and the commands awaiting an outcome."""
 
 from collections import defaultdict, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final, Self
 
 from twisted.internet.defer import Deferred
@@ -82,11 +82,20 @@ class Waiters:
 
     def settle(self, key: Hashable, value: Any) -> None:
         """Give ``value``, or raise it if it is an exception, to whoever waits."""
-        for waiter in self._waiting.pop(key, []):
-            if isinstance(value, Exception):
-                waiter.errback(Failure(value))
-            else:
-                waiter.callback(value)
+        self.take(key)(value)
+
+    def take(self, key: Hashable) -> Callable[[Any], None]:
+        """Return what settles it for those who wait now, and for nobody after them."""
+        waiting = self._waiting.pop(key, [])
+
+        def settle(value: Any) -> None:
+            for waiter in waiting:
+                if isinstance(value, Exception):
+                    waiter.errback(Failure(value))
+                else:
+                    waiter.callback(value)
+
+        return settle
 
     def settle_all(self, value: Exception) -> None:
         """Nothing will come any more."""

@@ -120,6 +120,7 @@ EXTRA_BLOCKS: Final = "blocks"  # decrypts text of several OAEP blocks
 EXTRA_RECEIPTS: Final = "receipts"  # acknowledges each message that it was given
 EXTRA_CHANNEL: Final = "channel-key"  # opens a public message sealed once for all
 EXTRA_LARGE: Final = "files-256k"  # takes AES chunks of 256 KiB, not 48
+EXTRA_ASKED: Final = "files-asked"  # says that a file's offer came, and waits
 EXTRA_FILES: Final = "files-aes"  # AES-256-GCM file chunks, manifest, FILE_ANSWER
 
 # -- cryptography (SOCP 4) -------------------------------------------------------------
