@@ -33,8 +33,8 @@ MAX_INCOMING: Final = 16
 MAX_UNSIGNED: Final = 2
 """Transfers of the standard's kind: they fill the disk before anybody was asked."""
 
-OFFER_MS: Final = 30_000
-"""For an offer to be shown, by a client that says so ..."""
+ANSWER_MS: Final = 30_000
+"""For a client that is not asked to decide: that an offer came, or that all did ..."""
 DECISION_MS: Final = 600_000
 """... and for their user to decide."""
 SILENCE_MS: Final = 60_000

@@ -23,7 +23,7 @@ from socp_twisted.client.manifest import (
     subject,
 )
 from socp_twisted.client.outbox import Outbox, Outcome
-from socp_twisted.client.receiving import DECISION_MS, OFFER_MS, SILENCE_MS, progressed
+from socp_twisted.client.receiving import ANSWER_MS, DECISION_MS, progressed
 from socp_twisted.errors import ConfigurationError, ErrorCode, Refused
 from socp_twisted.trust.keys import public_key
 from socp_twisted.trust.signatures import direct_content, sign
@@ -214,7 +214,7 @@ class Sending:
         }
         self._send(one, FILE_START, payload, now, ts=ts)
         if one.waits:
-            one.deadline = now + (DECISION_MS if one.shown else OFFER_MS)
+            one.deadline = now + (DECISION_MS if one.shown else ANSWER_MS)
         else:
             one.going = True
             self._pump(one, now)
@@ -279,7 +279,7 @@ class Sending:
                 self._advance(one, want)
         if one.done == manifest.size and not one.ended:
             one.ended, one.going = True, False
-            one.deadline = now + SILENCE_MS
+            one.deadline = now + ANSWER_MS
             end = {"file_id": manifest.file_id, "to": to}
             self._send(one, FILE_END, end, now)
             if not confirms and not one.waits:
