@@ -364,7 +364,9 @@ class TerminalTests(ChatTestCase):
         first.type("\x04")
         second.type("/quit\r")
         third.signal("TERM")
-        fourth.type("/tell user-1 never answered\r\x03")
+        fourth.type("/tell user-1 never answered\r")
+        await self.sees_text(fourth, "user-3 to user-1>")
+        fourth.type("\x03")
         for chat in chats:
             await self.gone(chat)
             self.assertEqual(chat.code, 0, chat.story())
